@@ -1,0 +1,137 @@
+"""CoaT's two blocks: serial, within one scale, and parallel, across scales (paper section 3.4)."""
+
+from torch import Tensor, nn
+
+from mmcoat.ops import scale_exchange
+
+from .conv_attention import ConvPosEnc, ConvRelPosEnc, FactorizedConvAttention
+from .tokens import DropPath
+
+BLOCK_NORM_EPS = 1e-6  # the patch embedding keeps PyTorch's 1e-5
+Tokens = tuple[Tensor, Tensor]  # class token (B, 1, C), image tokens (B, H, W, C)
+
+
+class Mlp(nn.Module):
+    """Linear, GELU (exact, with erf), Linear.
+
+    Args:
+        channels: Channels in and out.
+        hidden_channels: Channels between.
+        drop_rate: Dropout after each Linear.
+    """
+
+    def __init__(self, channels: int, hidden_channels: int, drop_rate: float = 0.0):
+        super().__init__()
+        self.fc1 = nn.Linear(channels, hidden_channels)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden_channels, channels)
+        self.drop = nn.Dropout(drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)."""
+        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+
+
+class SerialBlock(nn.Module):
+    """Position encoding, conv-attention and MLP on the tokens of one scale.
+
+    Args:
+        channels: Number of channels C.
+        num_heads: Number of heads.
+        mlp_ratio: Hidden channels of the MLP over C.
+        drop_rate: Dropout in projections and MLP.
+        drop_path_rate: Stochastic depth.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_heads: int,
+        mlp_ratio: float,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels, eps=BLOCK_NORM_EPS)
+        self.attn = FactorizedConvAttention(channels, num_heads, drop_rate)
+        self.norm2 = nn.LayerNorm(channels, eps=BLOCK_NORM_EPS)
+        self.mlp = Mlp(channels, int(channels * mlp_ratio), drop_rate)
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(
+        self, cls_token: Tensor, x: Tensor, cpe: ConvPosEnc, crpe: ConvRelPosEnc
+    ) -> Tokens:
+        """(B, 1, C) and (B, H, W, C) -> the same shapes; ``cpe`` and ``crpe`` belong to the stage."""
+        x = cpe(x)
+        branch = self.attn(self.norm1(cls_token), self.norm1(x), crpe)
+        cls_token, x = self._add(cls_token, x, branch)
+        branch = self.mlp(self.norm2(cls_token)), self.mlp(self.norm2(x))
+        return self._add(cls_token, x, branch)
+
+    def _add(self, cls_token: Tensor, x: Tensor, branch: Tokens) -> Tokens:
+        branch_cls, branch_x = self.drop_path(*branch)
+        return cls_token + branch_cls, x + branch_x
+
+
+class ParallelBranch(nn.Module):
+    """What one scale has for itself in a parallel block: two norms and the attention."""
+
+    def __init__(self, channels: int, num_heads: int, drop_rate: float = 0.0):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels, eps=BLOCK_NORM_EPS)
+        self.attn = FactorizedConvAttention(channels, num_heads, drop_rate)
+        self.norm2 = nn.LayerNorm(channels, eps=BLOCK_NORM_EPS)
+
+
+class ParallelBlock(nn.Module):
+    """Conv-attention at several scales, an exchange between them, and one MLP for all.
+
+    Args:
+        stages: Indices of the scales that take part; they name the branches.
+        channels: Number of channels C, the same at all these scales.
+        num_heads: Number of heads.
+        mlp_ratio: Hidden channels of the MLP over C.
+        drop_rate: Dropout in projections and MLP.
+        drop_path_rate: Stochastic depth, drawn for each scale on its own.
+    """
+
+    def __init__(
+        self,
+        stages: tuple[int, ...],
+        channels: int,
+        num_heads: int,
+        mlp_ratio: float,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+    ):
+        super().__init__()
+        self.branches = nn.ModuleDict(
+            {str(stage): ParallelBranch(channels, num_heads, drop_rate) for stage in stages}
+        )
+        self.mlp = Mlp(channels, int(channels * mlp_ratio), drop_rate)
+        self.drop_path = DropPath(drop_path_rate)
+
+    def forward(
+        self, tokens: list[Tokens], cpes: list[ConvPosEnc], crpes: list[ConvRelPosEnc]
+    ) -> list[Tokens]:
+        """One (class token, image tokens) per scale -> the same shapes."""
+        branches = self.branches.values()
+        tokens = [(cls, cpe(x)) for (cls, x), cpe in zip(tokens, cpes, strict=True)]
+        attended = [
+            branch.attn(branch.norm1(cls), branch.norm1(x), crpe)
+            for branch, (cls, x), crpe in zip(branches, tokens, crpes, strict=True)
+        ]
+        # Class tokens have no size: the exchange gives every scale their sum.
+        cls_sum = sum(cls for cls, _ in attended)
+        exchanged = scale_exchange([x for _, x in attended])
+        tokens = [
+            self._add(own, (cls_sum, x)) for own, x in zip(tokens, exchanged, strict=True)
+        ]
+        return [
+            self._add((cls, x), (self.mlp(branch.norm2(cls)), self.mlp(branch.norm2(x))))
+            for branch, (cls, x) in zip(branches, tokens, strict=True)
+        ]
+
+    def _add(self, tokens: Tokens, branch: Tokens) -> Tokens:
+        branch_cls, branch_x = self.drop_path(*branch)
+        return tokens[0] + branch_cls, tokens[1] + branch_x

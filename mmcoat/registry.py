@@ -1,0 +1,18 @@
+"""mmcoat's registries: children of mmengine's with the scope ``mmcoat``.
+
+MMEngine imports ``<scope>.registry`` when it meets ``type='<scope>.Name'``, and each registry imports
+its ``locations`` when it is first asked. So ``type='mmcoat.CoaT'`` builds from every OpenMMLab toolbox
+without ``custom_imports``.
+"""
+
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import Registry
+
+MODELS = Registry('model', scope='mmcoat', parent=MMENGINE_MODELS, locations=['mmcoat.models'])
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    scope='mmcoat',
+    parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
+    locations=['mmcoat.optim'],
+)

@@ -1,0 +1,148 @@
+"""A picture that is painted back to front and remembers which region every stroke belongs to."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+Texture = Callable[[int, int], np.ndarray]
+"""Given a height and a width, returns an (h, w, 3) float32 RGB patch in [0, 1]."""
+
+_SHIFT = 4  # cv2 takes fixed-point coordinates: this many fractional bits
+_INSIDE = 128  # a pixel belongs to a region when at least half of it is covered
+
+
+@dataclass
+class Region:
+    """One painted region: a stretch of stuff or one object.
+
+    Attributes:
+        name: Class name, or None for something outside the vocabulary.
+        mask: (H, W) bool, everything the region covers, hidden parts included.
+        crowd: Whether the region stands for several objects that are not told apart.
+    """
+
+    name: str | None
+    mask: np.ndarray
+    crowd: bool = False
+
+
+@dataclass
+class Scene:
+    """A finished picture.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        regions: Back to front; the last one lies on top.
+    """
+
+    image: np.ndarray
+    regions: list[Region]
+
+    def label_map(self, values: dict[str, int]) -> np.ndarray:
+        """Returns an (H, W) uint8 map of class values; 0 where a name has no value."""
+        labels = np.zeros(self.image.shape[:2], np.uint8)
+        for region in self.regions:
+            labels[region.mask] = values.get(region.name, 0)
+        return labels
+
+    def visible_masks(self) -> list[np.ndarray]:
+        """Returns, for every region, the (H, W) bool mask of what no later region hides."""
+        free = np.ones(self.image.shape[:2], bool)
+        masks = []
+        for region in reversed(self.regions):
+            masks.append(region.mask & free)
+            free &= ~region.mask
+        return masks[::-1]
+
+
+class Canvas:
+    """Collects painted regions.
+
+    Args:
+        width: Width in pixels.
+        height: Height in pixels.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self.width = width
+        self.height = height
+        self.unit = min(width, height) / 128  # textures and strokes grow with the picture
+        self.image = np.zeros((height, width, 3), np.float32)
+        self.regions: list[Region] = []
+
+    def paint(self, name: str | None, *parts: tuple[np.ndarray, Texture]) -> Region:
+        """Paints one region made of one or more parts, each over the one before.
+
+        Args:
+            name: Class name of the region.
+            *parts: Pairs of an (H, W) uint8 coverage (255 is full) and the texture to fill it with.
+
+        Returns:
+            The region, already stored.
+        """
+        covered = np.zeros((self.height, self.width), bool)
+        for coverage, texture in parts:
+            x, y, w, h = cv2.boundingRect(coverage)
+            if w == 0 or h == 0:
+                continue
+            box = (slice(y, y + h), slice(x, x + w))
+            alpha = coverage[box].astype(np.float32)[..., None] / 255
+            self.image[box] += alpha * (texture(h, w) - self.image[box])
+            covered |= coverage >= _INSIDE
+        region = Region(name, covered)
+        self.regions.append(region)
+        return region
+
+    def polygon(self, points: Sequence[tuple[float, float]] | np.ndarray) -> np.ndarray:
+        """Returns the (H, W) uint8 coverage of a polygon given by its (x, y) corners."""
+        coverage = np.zeros((self.height, self.width), np.uint8)
+        fixed = np.round(np.asarray(points, np.float64) * (1 << _SHIFT)).astype(np.int32)
+        cv2.fillPoly(coverage, [fixed], 255, cv2.LINE_AA, _SHIFT)
+        return coverage
+
+    def ellipse(self, x: float, y: float, rx: float, ry: float) -> np.ndarray:
+        """Returns the (H, W) uint8 coverage of an upright ellipse."""
+        angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+        return self.polygon(np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], 1))
+
+    def below(self, outline: np.ndarray) -> np.ndarray:
+        """Returns the (H, W) uint8 coverage of everything below a height per column."""
+        rows = np.arange(self.height, dtype=np.float32)[:, None]
+        return (np.clip(rows - outline[None] + 0.5, 0, 1) * 255).astype(np.uint8)
+
+
+class Pen:
+    """Draws shapes in an object's own coordinates.
+
+    The object stands on (0, 0); y grows upwards and one unit is the object's size in pixels.
+
+    Args:
+        canvas: Where the shapes will be painted.
+        x: Column of the object's foot.
+        y: Row of the object's foot.
+        size: Pixels per unit.
+        mirrored: Whether left and right are exchanged.
+    """
+
+    def __init__(
+        self, canvas: Canvas, x: float, y: float, size: float, mirrored: bool = False
+    ) -> None:
+        self.canvas = canvas
+        self.foot = np.array([x, y], np.float64)
+        self.size = size
+        self.scale = np.array([-size if mirrored else size, -size], np.float64)
+
+    def polygon(self, *points: tuple[float, float]) -> np.ndarray:
+        """Returns the coverage of a polygon."""
+        return self.canvas.polygon(self.foot + self.scale * np.asarray(points, np.float64))
+
+    def box(self, left: float, bottom: float, right: float, top: float) -> np.ndarray:
+        """Returns the coverage of an upright rectangle."""
+        return self.polygon((left, bottom), (right, bottom), (right, top), (left, top))
+
+    def ellipse(self, x: float, y: float, rx: float, ry: float | None = None) -> np.ndarray:
+        """Returns the coverage of an ellipse, or of a circle where `ry` is left out."""
+        x, y = self.foot + self.scale * np.array([x, y])
+        return self.canvas.ellipse(x, y, rx * self.size, (ry or rx) * self.size)

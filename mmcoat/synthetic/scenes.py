@@ -1,0 +1,319 @@
+"""Draws whole scenes: a sky, a far background, the ground and the things that stand on it."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from .canvas import Canvas, Scene
+from .objects import (
+    Draw,
+    draw_ball,
+    draw_balloon,
+    draw_boat,
+    draw_bus,
+    draw_bush,
+    draw_car,
+    draw_crowd,
+    draw_person,
+    draw_stop_sign,
+    draw_tree,
+    draw_umbrella,
+)
+from .textures import PATTERNS, class_texture, noise, paint, pick_colour
+
+STREET_CLASSES = (
+    'building',
+    'sky',
+    'tree',
+    'road',
+    'grass',
+    'sidewalk',
+    'person',
+    'earth',
+    'mountain',
+    'car',
+    'water',
+)
+"""Class names, as in ADE20K, that `street_scene` draws."""
+
+OBJECT_CLASSES = ('person', 'car', 'bus', 'boat', 'stop sign', 'umbrella', 'sports ball')
+"""Class names, as in COCO, that `object_scene` draws."""
+
+_GROUNDS = ('water', 'grass', 'earth', 'road', 'sidewalk')
+# Streets have roads and pavements anyway, so that bands lay the others more often.
+_BAND_WEIGHTS = (0.3, 0.22, 0.22, 0.13, 0.13)
+
+# How to draw each object: its painter, width over height, and height range as a part of the
+# picture's height, so that every class covers about the same area.
+_OBJECTS: dict[str, tuple[Draw, float, float, float]] = {
+    'person': (draw_person, 0.45, 0.35, 0.65),
+    'car': (draw_car, 2.06, 0.18, 0.32),
+    'bus': (draw_bus, 1.96, 0.22, 0.38),
+    'boat': (draw_boat, 0.95, 0.3, 0.55),
+    'stop sign': (draw_stop_sign, 0.58, 0.4, 0.7),
+    'umbrella': (draw_umbrella, 1.1, 0.25, 0.45),
+    'sports ball': (draw_ball, 1.0, 0.17, 0.33),
+}
+
+
+def street_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
+    """Draws an outdoor scene whose every pixel belongs to a class, but for a rare balloon.
+
+    Args:
+        rng: Source of randomness.
+        width: Width in pixels.
+        height: Height in pixels.
+
+    Returns:
+        The scene; its region names are among `STREET_CLASSES`.
+    """
+    canvas = Canvas(width, height)
+    horizon = height * rng.uniform(0.4, 0.52)
+    _fill(canvas, rng, 'sky')
+    if rng.random() < 0.12:
+        size = height * rng.uniform(0.15, 0.22)
+        draw_balloon(canvas, rng, width * rng.uniform(0.1, 0.9), 0.05 * height + size, size)
+    if rng.random() < 0.75:
+        _mountains(canvas, rng, horizon)
+    if rng.random() < 0.7:
+        _buildings(canvas, rng, horizon)
+    if rng.random() < 0.4:
+        _ground_with_street(canvas, rng, horizon)
+    else:
+        _ground_in_bands(canvas, rng, horizon)
+    _street_things(canvas, rng, horizon)
+    return _develop(canvas, rng)
+
+
+def object_scene(rng: np.random.Generator, width: int, height: int, max_objects: int = 5) -> Scene:
+    """Draws up to `max_objects` objects, and sometimes a crowd, before a quiet background.
+
+    One scene in twelve has no object at all.
+
+    Args:
+        rng: Source of randomness.
+        width: Width in pixels.
+        height: Height in pixels.
+        max_objects: The most objects to draw, crowd apart.
+
+    Returns:
+        The scene; regions named in `OBJECT_CLASSES` are objects, all others background.
+    """
+    canvas = Canvas(width, height)
+    horizon = height * rng.uniform(0.3, 0.5)
+    quiet = (0.08, 0.2)
+    _fill(canvas, rng, 'sky', contrast=quiet)
+    if rng.random() < 0.5:
+        _mountains(canvas, rng, horizon, contrast=quiet)
+    if rng.random() < 0.4:
+        _buildings(canvas, rng, horizon, contrast=quiet)
+    _fill(canvas, rng, str(rng.choice(_GROUNDS)), horizon, contrast=quiet)
+    background = len(canvas.regions)
+    if rng.random() > 1 / 12:
+        if rng.random() < 0.12:
+            size = height * rng.uniform(0.16, 0.24)
+            draw_crowd(canvas, rng, width * rng.uniform(0.2, 0.8), horizon + 0.6 * size, size)
+        _place_objects(canvas, rng, horizon, int(rng.integers(1, max_objects + 1)))
+    for region in canvas.regions[:background]:
+        region.name = None
+    return _develop(canvas, rng)
+
+
+def _fill(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    name: str,
+    top: float | np.ndarray = -1.0,
+    contrast: tuple[float, float] | None = None,
+) -> None:
+    """Paints everything below `top`, a row or one row per column, with a class's texture."""
+    outline = np.broadcast_to(np.asarray(top, np.float32), (canvas.width,))
+    if contrast is None:
+        texture = class_texture(rng, name, canvas.unit)
+    else:
+        colour = pick_colour(rng, name)
+        texture = paint(rng, colour, PATTERNS[name], canvas.unit, rng.uniform(*contrast))
+    canvas.paint(name, (canvas.below(outline), texture))
+
+
+def _mountains(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    horizon: float,
+    contrast: tuple[float, float] | None = None,
+) -> None:
+    x = np.arange(canvas.width, dtype=np.float32)
+    outline = np.full(canvas.width, horizon, np.float32)
+    for _ in range(int(rng.integers(2, 5))):
+        peak = horizon - canvas.height * rng.uniform(0.16, 0.34)
+        centre, slope = rng.uniform(0, canvas.width), rng.uniform(0.5, 1.0)
+        outline = np.minimum(outline, peak + slope * np.abs(x - centre))
+    outline += 1.5 * canvas.unit * noise(rng, 1, canvas.width, 1, 5 * canvas.unit)[0]
+    _fill(canvas, rng, 'mountain', outline, contrast)
+
+
+def _buildings(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    horizon: float,
+    contrast: tuple[float, float] | None = None,
+) -> None:
+    left = canvas.width * rng.uniform(-0.1, 0.35)
+    for _ in range(int(rng.integers(1, 5))):
+        right = left + canvas.width * rng.uniform(0.16, 0.32)
+        top = horizon - canvas.height * rng.uniform(0.18, 0.4)
+        block = [(left, horizon + 1), (left, top), (right, top), (right, horizon + 1)]
+        if rng.random() < 0.3:
+            block.insert(2, ((left + right) / 2, top - 0.08 * canvas.height))
+        facade = class_texture(rng, 'building', canvas.unit)
+        if contrast is not None:
+            colour = pick_colour(rng, 'building')
+            facade = paint(rng, colour, PATTERNS['building'], canvas.unit, rng.uniform(*contrast))
+        canvas.paint('building', (canvas.polygon(block), facade))
+        left = right + canvas.width * rng.choice([-0.01, 0.04, 0.12])
+
+
+def _ground_in_bands(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
+    """Lays two or three kinds of ground in front of each other."""
+    count = int(rng.integers(2, 4))
+    shares = np.concatenate([[0], np.cumsum(rng.dirichlet(np.full(count, 12.0)))])
+    edges = horizon + (canvas.height - horizon) * shares
+    names = rng.choice(_GROUNDS, count, replace=False, p=_BAND_WEIGHTS)
+    for name, top, bottom in zip(names, edges[:-1], edges[1:], strict=True):
+        outline = np.full(canvas.width, top, np.float32)
+        if top > horizon and name in ('grass', 'earth', 'water'):
+            bend = noise(rng, 1, canvas.width, 1, 40 * canvas.unit)[0]
+            outline += 4 * canvas.unit * bend
+        _fill(canvas, rng, str(name), outline)
+        if name == 'road':
+            _level_marks(canvas, rng, (top + bottom) / 2)
+
+
+def _ground_with_street(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
+    """Lays grass or earth or water, and a road towards the horizon with pavements beside it."""
+    width, height = canvas.width, canvas.height
+    _fill(canvas, rng, str(rng.choice(['grass', 'earth', 'water'], p=[0.4, 0.3, 0.3])), horizon)
+    vanish, foot = width * rng.uniform(0.3, 0.7), width * rng.uniform(0.35, 0.65)
+    half = width * rng.uniform(0.25, 0.4)
+    narrow = 0.18 * half
+
+    def strip(left: float, right: float) -> np.ndarray:
+        return canvas.polygon(
+            [
+                (vanish + narrow * left, horizon),
+                (vanish + narrow * right, horizon),
+                (foot + half * right, height + 1),
+                (foot + half * left, height + 1),
+            ]
+        )
+
+    if rng.random() < 0.75:
+        pavement = class_texture(rng, 'sidewalk', canvas.unit)
+        canvas.paint('sidewalk', (strip(-1.8, 1.8), pavement))
+    paintwork = paint(rng, np.full(3, 0.88, np.float32), unit=canvas.unit, contrast=0.1)
+    lane = strip(-0.06, 0.06)
+    period = (height - horizon) / rng.uniform(3, 5)
+    dashes = np.mod(np.arange(height) - horizon, period) < 0.55 * period
+    lane[~dashes] = 0
+    road = class_texture(rng, 'road', canvas.unit)
+    canvas.paint('road', (strip(-1, 1), road), (lane, paintwork))
+
+
+def _level_marks(canvas: Canvas, rng: np.random.Generator, row: float) -> None:
+    """Paints a dashed line along a road that runs from side to side."""
+    thick = 1.2 * canvas.unit
+    paintwork = paint(rng, np.full(3, 0.88, np.float32), unit=canvas.unit, contrast=0.1)
+    period = canvas.unit * rng.uniform(18, 26)
+    start = rng.uniform(-period, 0)
+    marks = np.zeros((canvas.height, canvas.width), np.uint8)
+    for left in np.arange(start, canvas.width, period):
+        right = left + 0.5 * period
+        corners = [(left, row - thick), (right, row - thick), (right, row + thick)]
+        np.maximum(marks, canvas.polygon([*corners, (left, row + thick)]), out=marks)
+    canvas.paint('road', (marks, paintwork))
+
+
+def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
+    """Stands trees, cars and persons on the ground, the nearer over the farther."""
+    ground = _ground_names(canvas)
+    wanted = [
+        (draw_tree, ('grass', 'earth', 'sidewalk'), 0.42, int(rng.integers(0, 4))),
+        (draw_car, ('road', 'earth', 'grass'), 0.23, int(rng.integers(0, 3))),
+        (draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.4, int(rng.integers(0, 4))),
+    ]
+    things = []
+    for draw, grounds, size, count in wanted:
+        for _ in range(count):
+            spot = _find_spot(canvas, rng, ground, grounds, horizon)
+            if spot is not None:
+                things.append((spot[1], spot[0], draw, size * rng.uniform(0.85, 1.15)))
+    for y, x, draw, size in sorted(things, key=lambda thing: thing[0]):
+        nearness = 0.8 + 0.4 * (y - horizon) / (canvas.height - horizon)
+        draw(canvas, rng, x, y, size * nearness * canvas.height)
+
+
+def _ground_names(canvas: Canvas) -> np.ndarray:
+    names = np.full((canvas.height, canvas.width), '', 'U16')
+    for region in canvas.regions:
+        names[region.mask] = region.name or ''
+    return names
+
+
+def _find_spot(
+    canvas: Canvas,
+    rng: np.random.Generator,
+    ground: np.ndarray,
+    allowed: Collection[str],
+    horizon: float,
+) -> tuple[float, float] | None:
+    """Returns (x, y) on one of the allowed grounds, or None where there is hardly any."""
+    for _ in range(12):
+        x = rng.uniform(0.05, 0.95) * canvas.width
+        y = rng.uniform(horizon + 0.05 * canvas.height, 0.97 * canvas.height)
+        if ground[int(y), int(x)] in allowed:
+            return x, y
+    return None
+
+
+def _place_objects(canvas: Canvas, rng: np.random.Generator, horizon: float, count: int) -> None:
+    """Stands objects on the ground, the nearer over the farther, most of them little hidden."""
+    width, height = canvas.width, canvas.height
+    placed: list[tuple[float, float, float, float]] = []
+    things = []
+    for name in rng.choice(OBJECT_CLASSES, count):
+        draw, aspect, low, high = _OBJECTS[str(name)]
+        kind = rng.choice(['small', 'usual', 'large'], p=[0.15, 0.65, 0.2])
+        low, high = {'small': (0.5 * low, low), 'large': (high, 1.5 * high)}.get(kind, (low, high))
+        size = height * min(0.95, rng.uniform(low, high))
+        for _ in range(15):
+            half = 0.5 * aspect * size
+            x = rng.uniform(min(0.6 * half, width / 2), max(width - 0.6 * half, width / 2))
+            y = rng.uniform(max(horizon + 0.03 * height, size), 0.98 * height)
+            box = (x - half, y - size, x + half, y)
+            if all(_overlap(box, other) < 0.3 for other in placed):
+                placed.append(box)
+                things.append((y, x, draw, size))
+                break
+    for y, x, draw, size in sorted(things, key=lambda thing: thing[0]):
+        draw(canvas, rng, x, y, size)
+        if rng.random() < 0.1:
+            draw_bush(canvas, rng, x + rng.uniform(-0.3, 0.3) * size, y + 1, 0.3 * size)
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    """Returns the common area of two boxes as a part of the smaller one's."""
+    common_w = min(a[2], b[2]) - max(a[0], b[0])
+    common_h = min(a[3], b[3]) - max(a[1], b[1])
+    smaller = min((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b))
+    return max(0.0, common_w) * max(0.0, common_h) / smaller
+
+
+def _develop(canvas: Canvas, rng: np.random.Generator) -> Scene:
+    """Applies the light of the day, haze and the camera's noise."""
+    image = np.clip(canvas.image, 0, 1) ** np.float32(rng.uniform(0.8, 1.3))
+    image *= rng.uniform(0.85, 1.15, 3).astype(np.float32)
+    if rng.random() < 0.25:
+        haze = np.float32(rng.uniform(0.05, 0.25))
+        image += haze * (np.float32(rng.uniform(0.6, 0.85)) - image)
+    image += rng.normal(0, 0.012, image.shape).astype(np.float32)
+    return Scene((np.clip(image, 0, 1) * 255).astype(np.uint8), canvas.regions)
