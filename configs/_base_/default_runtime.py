@@ -1,0 +1,9 @@
+# What every task shares. Each toolbox adds its scope and hooks in runtimes/.
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),  # tools/train.py takes gloo where there is no GPU
+)
+log_level = 'INFO'
+load_from = None
+resume = False

@@ -1,0 +1,29 @@
+# What the segmentors share: preprocessing and the backbone. CoaT-Lite Small stands for all variants.
+norm_cfg = dict(type='SyncBN', requires_grad=True)  # tools/ turn it into BN on one device or CPU
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size=(512, 512),
+        test_cfg=dict(size_divisor=32),  # without it MMSegmentation pads no test image
+    ),
+    backbone=dict(
+        type='mmcoat.CoaT',
+        arch='lite_small',
+        out_indices=(0, 1, 2, 3),
+        # NOTE: chosen here, not official: there is no official CoaT segmentation. Small and Lite
+        # Medium take 0.2, the paper's value for CoaT Small on COCO.
+        drop_path_rate=0.1,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_small_8d362f48.pth',
+        ),
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)

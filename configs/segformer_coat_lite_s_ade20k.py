@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/models/segformer_coat.py',
+    './_base_/datasets/ade20k_512.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtimes/mmseg.py',
+]
+
+train_dataloader = dict(batch_size=16, num_workers=8)  # one GPU
+# SegFormer's recipe: the head learns ten times as fast (arXiv 2105.15203, section 4.1)
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
