@@ -58,9 +58,7 @@ class SerialBlock(nn.Module):
         self.mlp = Mlp(channels, int(channels * mlp_ratio), drop_rate)
         self.drop_path = DropPath(drop_path_rate)
 
-    def forward(
-        self, cls_token: Tensor, x: Tensor, cpe: ConvPosEnc, crpe: ConvRelPosEnc
-    ) -> Tokens:
+    def forward(self, cls_token: Tensor, x: Tensor, cpe: ConvPosEnc, crpe: ConvRelPosEnc) -> Tokens:
         """(B, 1, C) and (B, H, W, C) -> the same shapes; ``cpe`` and ``crpe`` belong to the stage."""
         x = cpe(x)
         branch = self.attn(self.norm1(cls_token), self.norm1(x), crpe)
@@ -124,9 +122,7 @@ class ParallelBlock(nn.Module):
         # Class tokens have no size: the exchange gives every scale their sum.
         cls_sum = sum(cls for cls, _ in attended)
         exchanged = scale_exchange([x for _, x in attended])
-        tokens = [
-            self._add(own, (cls_sum, x)) for own, x in zip(tokens, exchanged, strict=True)
-        ]
+        tokens = [self._add(own, (cls_sum, x)) for own, x in zip(tokens, exchanged, strict=True)]
         return [
             self._add((cls, x), (self.mlp(branch.norm2(cls)), self.mlp(branch.norm2(x))))
             for branch, (cls, x) in zip(branches, tokens, strict=True)

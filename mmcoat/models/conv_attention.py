@@ -49,9 +49,7 @@ class ConvRelPosEnc(nn.Module):
         self.convs = nn.ModuleList()
         for window, heads in crpe_window:
             group = heads * width
-            self.convs.append(
-                nn.Conv2d(group, group, window, padding=window // 2, groups=group)
-            )
+            self.convs.append(nn.Conv2d(group, group, window, padding=window // 2, groups=group))
 
     def forward(self, q: Tensor, v: Tensor) -> Tensor:
         """(B, H, W, C) queries and values -> (B, H, W, C)."""

@@ -76,9 +76,7 @@ class Stage(nn.Module):
         x = self.patch_embed(x)
         cls_token = self.cls_token.expand(x.shape[0], -1, -1)
         for block in self.blocks:
-            cls_token, x = run_block(
-                block, cls_token, x, self.cpe, self.crpe, with_cp=self.with_cp
-            )
+            cls_token, x = run_block(block, cls_token, x, self.cpe, self.crpe, with_cp=self.with_cp)
         return cls_token, x
 
 

@@ -17,8 +17,6 @@ def conv_pos_enc(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     channels, _, window, _ = weight.shape
     # (B, H, W, C) -> (B, C, H, W), a view
-    feature = F.conv2d(
-        x.permute(0, 3, 1, 2), weight, bias, padding=window // 2, groups=channels
-    )
+    feature = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=window // 2, groups=channels)
     # (B, C, H, W) -> (B, H, W, C)
     return x + feature.permute(0, 2, 3, 1)

@@ -10,9 +10,7 @@ def _heads(x: Tensor, num_heads: int) -> Tensor:
     return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
 
 
-def attention_context(
-    k_cls: Tensor, v_cls: Tensor, k: Tensor, v: Tensor, num_heads: int
-) -> Tensor:
+def attention_context(k_cls: Tensor, v_cls: Tensor, k: Tensor, v: Tensor, num_heads: int) -> Tensor:
     """Return ``softmax(K)^T V`` per head; the softmax runs over all tokens, the class token included.
 
     Args:
@@ -32,7 +30,9 @@ def attention_context(
     top = torch.maximum(k.detach().amax(2, keepdim=True), k_cls.detach())  # (B, heads, 1, Ch)
     weight, weight_cls = (k - top).exp(), (k_cls - top).exp()
     total = weight.sum(2, keepdim=True) + weight_cls  # (B, heads, 1, Ch)
-    if v.dtype == torch.float16:  # an unnormalised sum over many tokens would leave the range of fp16
+    if (
+        v.dtype == torch.float16
+    ):  # an unnormalised sum over many tokens would leave the range of fp16
         weight, weight_cls, total = weight / total, weight_cls / total, torch.ones_like(total)
     context = weight.to(v.dtype).transpose(-1, -2) @ v + (
         weight_cls.to(v.dtype).transpose(-1, -2) * v_cls

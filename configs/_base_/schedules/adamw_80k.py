@@ -1,4 +1,4 @@
-# The Semantic FPN recipe of PVT (arXiv 2102.12122, section 5.3): half the iterations, light enough for one GPU.
+# The Semantic FPN recipe of PVT (arXiv 2102.12122, section 5.3): light enough for one GPU.
 optim_wrapper = dict(
     type='OptimWrapper',
     # 1 GPU x 16 images; another total batch: --auto-scale-lr

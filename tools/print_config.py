@@ -1,0 +1,28 @@
+"""Print a config with everything that it inherits, and the overrides merged in."""
+
+import argparse
+import sys
+
+from mmcoat import engine
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    engine.add_config_arguments(parser)
+    parser.add_argument('--save-path', help='write it to this file (.py, .json or .yml) as well')
+    return parser.parse_args()
+
+
+@engine.command
+def main() -> None:
+    args = parse_args()
+    cfg = engine.load_config(args.config, args.cfg_options)
+    if args.save_path:
+        if not args.save_path.endswith(('.py', '.json', '.yml')):
+            raise engine.UsageError(f'--save-path must end in .py, .json or .yml: {args.save_path}')
+        cfg.dump(args.save_path)
+    print(cfg.pretty_text)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

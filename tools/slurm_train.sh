@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Train under Slurm: slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]
+# GPUS (8), GPUS_PER_NODE (8), CPUS_PER_TASK (5) and SRUN_ARGS come from the environment.
+set -euo pipefail
+if [ $# -lt 4 ]; then
+    echo "usage: [GPUS=8] $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of train.py]" >&2
+    exit 2
+fi
+gpus=${GPUS:-8}
+per_node=${GPUS_PER_NODE:-8}
+if [ "$gpus" -lt "$per_node" ]; then per_node=$gpus; fi
+# SRUN_ARGS is meant to be split into words
+# shellcheck disable=SC2086
+exec srun -p "$1" --job-name="$2" --gres="gpu:$per_node" --ntasks="$gpus" \
+    --ntasks-per-node="$per_node" --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 \
+    ${SRUN_ARGS:-} \
+    python -u "$(dirname "$0")/train.py" "$3" --work-dir="$4" --launcher slurm "${@:5}"

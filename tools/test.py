@@ -1,0 +1,47 @@
+"""Evaluate a checkpoint: ours, or an official CoaT file as it was published."""
+
+import argparse
+import sys
+
+from mmcoat import engine
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog='Several GPUs: tools/dist_test.sh CONFIG CHECKPOINT GPUS [options]',
+    )
+    engine.add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    engine.add_run_arguments(parser)
+    parser.add_argument(
+        '--out',
+        help='keep the predictions: a folder of label maps in segmentation, a .pkl file elsewhere',
+    )
+    parser.add_argument('--show-dir', help='save pictures of the predictions there')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds per window')
+    parser.add_argument('--interval', type=int, default=1, help='draw every n-th image')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    return parser.parse_args()
+
+
+@engine.command
+def main() -> None:
+    args = parse_args()
+    cfg = engine.load_config(args.config, args.cfg_options)
+    engine.set_run(cfg, args, stages=('test',))
+    if args.show or args.show_dir:
+        engine.enable_drawing(cfg, args.show, args.show_dir, args.wait_time, args.interval)
+    if args.tta:
+        engine.enable_tta(cfg)
+    if args.out:
+        engine.keep_predictions(cfg, args.out)
+    cfg.load_from = None
+    runner = engine.build_runner(cfg)
+    engine.load_strictly(runner, args.checkpoint)
+    runner.test()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
