@@ -89,6 +89,19 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     return cfg
 
 
+def find_config(name: str) -> Path:
+    """Return the path of a config of this package, in the checkout or in an installed copy.
+
+    Raises:
+        UsageError: There is no such config.
+    """
+    package = Path(__file__).parent
+    for folder in (package.parent / 'configs', package / '.mim' / 'configs'):
+        if (folder / name).is_file():
+            return folder / name
+    raise UsageError(f'mmcoat has no config {name}')
+
+
 def set_data_root(cfg: Config, data_root: str) -> None:
     """Set ``data_root`` of every dataset: inside a config the variable was copied when it was read.
 

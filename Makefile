@@ -1,0 +1,91 @@
+# `make demo` and `make test` do all the set-up they need; `make help` lists the rest.
+PYTHON ?= python3
+# The version that is tested. TORCH="torch==X" takes another, for example the build of your CUDA.
+TORCH ?= torch==2.13.0
+MAX_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PIP = -m pip --disable-pip-version-check -q
+LINES = onedl upstream
+
+.PHONY: help demo test lint format clean $(LINES:%=test-%) $(LINES:%=env-%)
+
+help:
+	@echo 'make demo           draw a data set, train UperNet with CoaT-Lite Small on it, show the result'
+	@echo 'make test           all tests, on the OneDL line and on upstream OpenMMLab'
+	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other only)'
+	@echo 'make env-onedl      only the environment .venv-onedl, compiled operators included'
+	@echo 'make lint           ruff, the same as in CI and pre-commit'
+	@echo 'make format         let ruff format the code'
+	@echo 'make clean          remove the environments and what they hold'
+
+# ---------------------------------------------------------------- the demo
+
+# Segmentation needs no compiled operators: built without torch in sight, onedl-mmcv has none and is
+# there in seconds. No pip cache, in which such a build and a compiled one are the same wheel.
+.venv/.installed: setup.cfg
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "mmcoat needs Python 3.10 or newer, $(PYTHON) is %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
+	@echo '[install] virtual environment .venv'
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/python $(PIP) install --upgrade pip
+	@echo '[install] $(TORCH)'
+	@.venv/bin/python $(PIP) install '$(TORCH)'
+	@echo '[install] MMEngine, MMCV, MMSegmentation (OneDL line) and mmcoat'
+	@.venv/bin/python $(PIP) install --no-cache-dir 'onedl-mmcv>=2.3.6,<2.4'
+	@.venv/bin/python $(PIP) install -e '.[onedl-seg]'
+	@touch $@
+
+demo: .venv/.installed
+	@.venv/bin/python tools/demo.py $(DEMO_ARGS)
+
+# ---------------------------------------------------------------- tests
+
+# Both lines compile MMCV's operators (about 10 minutes each on 2 cores, once: pip keeps the wheel).
+# A wheel without operators in pip's cache is noticed and built anew.
+define install_mmcv
+	@echo '[install] $(1) with compiled operators; the first time this takes about 10 minutes on 2 cores'
+	@MMCV_WITH_OPS=1 MAX_JOBS=$(MAX_JOBS) $(2) $(PIP) install --no-build-isolation '$(1)'
+	@$(2) -c 'import mmcv._ext' 2>/dev/null || MMCV_WITH_OPS=1 MAX_JOBS=$(MAX_JOBS) \
+		$(2) $(PIP) install --no-build-isolation --no-deps --no-cache-dir --force-reinstall '$(1)'
+	@$(2) -c 'import mmcv._ext' || { echo 'MMCV has no compiled operators: is a C++ compiler there?'; exit 1; }
+endef
+
+.venv-onedl/.installed: setup.cfg tests/requirements-onedl.txt
+	@echo '[install] environment .venv-onedl: torch and tools'
+	@$(PYTHON) -m venv --clear .venv-onedl
+	@.venv-onedl/bin/python $(PIP) install --upgrade pip
+	@.venv-onedl/bin/python $(PIP) install '$(TORCH)' 'setuptools<81' wheel ninja psutil
+	$(call install_mmcv,onedl-mmcv==2.3.6,.venv-onedl/bin/python)
+	@.venv-onedl/bin/python $(PIP) install -e '.[onedl,test]' -r tests/requirements-onedl.txt
+	@touch $@
+
+.venv-upstream/.installed: setup.cfg tests/requirements-upstream.txt
+	@echo '[install] environment .venv-upstream: torch and tools'
+	@$(PYTHON) -m venv --clear .venv-upstream
+	@.venv-upstream/bin/python $(PIP) install --upgrade pip
+	@.venv-upstream/bin/python $(PIP) install '$(TORCH)' 'numpy<2' 'opencv-python<4.12' 'setuptools<81' wheel ninja psutil
+	$(call install_mmcv,mmcv==2.1.0,.venv-upstream/bin/python)
+	@.venv-upstream/bin/python $(PIP) install -e '.[openmmlab,test]' -r tests/requirements-upstream.txt
+	@touch $@
+
+$(LINES:%=env-%): env-%: .venv-%/.installed
+
+$(LINES:%=test-%): test-%: .venv-%/.installed
+	@echo '[test] $* line'
+	@.venv-$*/bin/python -m pytest $(PYTEST_ARGS)
+
+test: test-onedl test-upstream
+
+# ---------------------------------------------------------------- code
+
+.venv-lint/.installed: setup.cfg
+	@$(PYTHON) -m venv --clear .venv-lint
+	@.venv-lint/bin/python $(PIP) install 'ruff==0.14.5'
+	@touch $@
+
+lint: .venv-lint/.installed
+	@.venv-lint/bin/ruff format --check . && .venv-lint/bin/ruff check .
+
+format: .venv-lint/.installed
+	@.venv-lint/bin/ruff check --fix . ; .venv-lint/bin/ruff format .
+
+clean:
+	rm -rf .venv .venv-onedl .venv-upstream .venv-lint build *.egg-info mmcoat/.mim
