@@ -1,21 +1,42 @@
-"""Weights: reading files safely, the names of the published ones, and strict loading.
+"""Weights: the names of the published files, fetching, safe reading, strict loading, conversion.
 
-``formats`` translates official, timm and MMDetection 2.x parameter names, ``reading`` opens files without
-running code from them, ``loading`` puts weights into a backbone and refuses what does not fit.
+``published`` lists the authors' files, ``fetch`` brings them into PyTorch's hub cache, ``reading`` opens
+files without running code from them, ``formats`` translates official, timm and MMDetection 2.x parameter
+names, ``loading`` puts weights into a backbone and refuses what does not fit, ``convert`` and ``publish``
+write files.
 """
 
+from .errors import CheckpointError
+from .fetching import fetch
 from .formats import convert_in_place, guess_arch, own_state_dict
 from .loading import load_backbone
-from .reading import CheckpointError, allow_safe_globals, find_state_dict, read_checkpoint
+from .published import Published, find_published
+from .published import list_published as list  # noqa: A004  mmcoat.checkpoints.list()
+from .reading import (
+    allow_safe_globals,
+    ensure_safe,
+    find_state_dict,
+    read_checkpoint,
+    register_with_mmengine,
+)
+from .whole_models import classifier_in_place, unwrap_in_place
 
 allow_safe_globals()
+register_with_mmengine()
 
 __all__ = [
     'CheckpointError',
+    'Published',
+    'classifier_in_place',
     'convert_in_place',
+    'ensure_safe',
+    'fetch',
+    'find_published',
     'find_state_dict',
     'guess_arch',
+    'list',
     'load_backbone',
     'own_state_dict',
     'read_checkpoint',
+    'unwrap_in_place',
 ]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmcoat.models.arch import ARCH_ZOO
 
-from .reading import CheckpointError
+from .errors import CheckpointError
 
 OFFICIAL_MARK = 'cls_token1'  # every official file has it, no file of ours
 OWN_MARK = 'stages.0.cls_token'
@@ -92,7 +92,7 @@ def own_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    return a is b or (a.shape == b.shape and torch.equal(a, b))
+    return a is b or (a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b))
 
 
 def drop_classifier(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -119,11 +119,11 @@ def guess_arch(state_dict: Mapping[str, Tensor]) -> str:
     dims, depths, stage = [], [], 0
     while f'stages.{stage}.cls_token' in state_dict:
         dims.append(state_dict[f'stages.{stage}.cls_token'].shape[-1])
-        depths.append(_count(state_dict, rf'stages\.{stage}\.blocks\.(\d+)\.'))
+        depths.append(count_indices(state_dict, rf'stages\.{stage}\.blocks\.(\d+)\.'))
         stage += 1
     if not dims:
         return 'no CoaT at all'
-    parallel = _count(state_dict, r'parallel_blocks\.(\d+)\.')
+    parallel = count_indices(state_dict, r'parallel_blocks\.(\d+)\.')
     found = dict(embed_dims=dims, serial_depths=depths, parallel_depth=parallel)
     for name, arch in ARCH_ZOO.items():
         if all(arch[key] == value for key, value in found.items()):
@@ -131,6 +131,25 @@ def guess_arch(state_dict: Mapping[str, Tensor]) -> str:
     return f'a custom arch with {found}'
 
 
-def _count(state_dict: Mapping[str, Tensor], pattern: str) -> int:
+def count_indices(state_dict: Mapping[str, Tensor], pattern: str) -> int:
+    """Return how many different indices the group of ``pattern`` finds at the beginning of names."""
     matches = (re.match(pattern, key) for key in state_dict)
     return len({match.group(1) for match in matches if match})
+
+
+def mismatches(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """Return what keeps ``weights`` from loading into ``expected``, in words."""
+    missing = [key for key in expected if key not in weights]
+    unexpected = [key for key in weights if key not in expected]
+    shapes = [
+        f'{key} is {tuple(weights[key].shape)} instead of {tuple(value.shape)}'
+        for key, value in expected.items()
+        if key in weights and weights[key].shape != value.shape
+    ]
+    problems = (('missing', missing), ('unexpected', unexpected), ('of another shape', shapes))
+    return [f'{len(keys)} {what}: {_some(keys)}' for what, keys in problems if keys]
+
+
+def _some(keys: list[str], shown: int = 4) -> str:
+    rest = f' and {len(keys) - shown} more' if len(keys) > shown else ''
+    return ', '.join(keys[:shown]) + rest

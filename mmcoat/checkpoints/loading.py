@@ -5,8 +5,16 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from .formats import OFFICIAL_MARK, OWN_MARK, drop_classifier, guess_arch, own_state_dict
-from .reading import CheckpointError, find_state_dict, read_checkpoint
+from .errors import CheckpointError
+from .formats import (
+    OFFICIAL_MARK,
+    OWN_MARK,
+    drop_classifier,
+    guess_arch,
+    mismatches,
+    own_state_dict,
+)
+from .reading import find_state_dict, read_checkpoint
 
 FIRST_CONV = 'stages.0.patch_embed.proj.weight'
 
@@ -40,7 +48,7 @@ def backbone_weights(
 ) -> dict[str, Tensor]:
     """Return the backbone's part of ``state_dict`` under our names."""
     if prefix is None:
-        prefix = _find_prefix(state_dict)
+        prefix = _find_prefix(state_dict, name)
     elif prefix and not prefix.endswith('.'):
         prefix += '.'
     inner = {}
@@ -54,13 +62,19 @@ def backbone_weights(
     return own_state_dict(inner)
 
 
-def _find_prefix(state_dict: Mapping[str, Tensor]) -> str | None:
+def _find_prefix(state_dict: Mapping[str, Tensor], name: str) -> str | None:
     """Return what stands before the backbone's names, None where there is no CoaT."""
-    for key in state_dict:
-        for mark in (OFFICIAL_MARK, OWN_MARK):
-            if key == mark or key.endswith('.' + mark):
-                return key[: -len(mark)]
-    return None
+    found = {
+        key[: -len(mark)]
+        for key in state_dict
+        for mark in (OFFICIAL_MARK, OWN_MARK)
+        if key == mark or key.endswith('.' + mark)
+    }
+    if len(found) > 1:
+        raise CheckpointError(
+            f'{name} holds {len(found)} CoaT backbones; say which one with prefix, one of {sorted(found)}'
+        )
+    return found.pop() if found else None
 
 
 def adapt_in_channels(weights: dict[str, Tensor], in_channels: int) -> None:
@@ -77,21 +91,3 @@ def adapt_in_channels(weights: dict[str, Tensor], in_channels: int) -> None:
         return
     turns = [channel % 3 for channel in range(in_channels)]
     weights[FIRST_CONV] = weight[:, turns] * (3.0 / in_channels)
-
-
-def mismatches(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """Return what keeps ``weights`` from loading into ``expected``, in words."""
-    missing = [key for key in expected if key not in weights]
-    unexpected = [key for key in weights if key not in expected]
-    shapes = [
-        f'{key} is {tuple(weights[key].shape)} instead of {tuple(value.shape)}'
-        for key, value in expected.items()
-        if key in weights and weights[key].shape != value.shape
-    ]
-    problems = (('missing', missing), ('unexpected', unexpected), ('of another shape', shapes))
-    return [f'{len(keys)} {what}: {_some(keys)}' for what, keys in problems if keys]
-
-
-def _some(keys: list[str], shown: int = 4) -> str:
-    rest = f' and {len(keys) - shown} more' if len(keys) > shown else ''
-    return ', '.join(keys[:shown]) + rest

@@ -2,17 +2,35 @@
 
 import argparse
 import pickle
+import tarfile
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
+from .errors import CheckpointError
+from .fetching import fetch, is_remote
+from .published import SCHEME, SITE
 
-class CheckpointError(ValueError):
-    """A checkpoint cannot be read, or does not fit."""
+_DTYPES = ('float64', 'float32', 'float16', 'int64', 'int32', 'uint8', 'bool')
+_STATISTICS = ('min', 'max', 'current', 'mean')
+
+
+def _history_statistic(owner: Any, name: str) -> Any:
+    """Stand in for ``getattr``, by which MMEngine's HistoryBuffer pickles references to its own methods.
+
+    The real ``getattr`` would lead a file to anything, by way of ``__self__`` or ``__globals__``.
+    """
+    if owner is HistoryBuffer and name in _STATISTICS:
+        return getattr(HistoryBuffer, name)
+    raise pickle.UnpicklingError(f'it asks for the attribute {name!r} of {owner!r}')
 
 
 def allow_safe_globals() -> None:
@@ -20,18 +38,21 @@ def allow_safe_globals() -> None:
 
     Official files hold an ``argparse.Namespace``; MMEngine's training state holds ``HistoryBuffer`` and
     numpy arrays and scalars, which MMEngine 0.10.7 cannot read back under torch >= 2.6 without this.
-    None of these runs code when it is built.
+    None of these runs code when it is built. numpy's two are allowed under the names of numpy 1 and 2.
     """
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    core = np._core if hasattr(np, '_core') else np.core
-    dtypes = {type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool')}
+    multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
+    numpys = [
+        (function, f'numpy.{core}.multiarray.{function.__name__}')
+        for function in (multiarray._reconstruct, multiarray.scalar)
+        for core in ('core', '_core')
+    ]
+    dtypes = {type(np.dtype(name)) for name in _DTYPES}
     torch.serialization.add_safe_globals(
         [
             argparse.Namespace,
             HistoryBuffer,
-            core.multiarray._reconstruct,
-            core.multiarray.scalar,
+            (_history_statistic, 'builtins.getattr'),
+            *numpys,
             np.ndarray,
             np.dtype,
             *dtypes,
@@ -40,34 +61,79 @@ def allow_safe_globals() -> None:
 
 
 def read_checkpoint(source: str | Path) -> dict[str, Any]:
-    """Read a file or URL into CPU memory; nothing in it can run code.
+    """Read a file, URL or ``mmcoat://`` name into CPU memory; nothing in it can run code.
 
     Args:
-        source: A ``.pth`` (PyTorch) or ``.safetensors`` file, or an http(s) URL, which is fetched into
-            PyTorch's hub cache.
+        source: A ``.pth`` (PyTorch) or ``.safetensors`` file, an http(s) URL or ``mmcoat://NAME``; the last
+            two are fetched into PyTorch's hub cache.
 
     Raises:
         CheckpointError: Missing, damaged, holding other objects than weights, or not to be fetched.
     """
-    path = Path(_fetch(str(source))) if _is_url(source) else Path(source).expanduser()
+    path = fetch(str(source)) if is_remote(source) else Path(source).expanduser()
+    if path.is_dir():
+        raise CheckpointError(f'checkpoint {path} is a folder, not a file')
     if not path.is_file():
         raise CheckpointError(f'checkpoint {path} does not exist')
+    if path.stat().st_size == 0:
+        raise CheckpointError(f'checkpoint {path} is empty')
     if path.suffix == '.safetensors':
         return _read_safetensors(path)
-    try:
-        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f'checkpoint {path} is refused: it is damaged, or holds objects other than weights, '
-            f'which could run code ({reason})'
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f'checkpoint {path} is damaged or incomplete ({reason})') from None
+    checkpoint = _read_torch(path)
     if not isinstance(checkpoint, Mapping):
         raise CheckpointError(f'checkpoint {path} holds a {type(checkpoint).__name__}, no weights')
     return dict(checkpoint)
+
+
+def _read_torch(path: Path) -> Any:
+    # Each time: MMEngine's own loading takes some of these away from the process-wide list again.
+    allow_safe_globals()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of old formats, which are read all the same
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f'checkpoint {path} is refused: it is damaged, or holds objects other than weights, '
+            f'which could run code ({_refusal(str(error))})'
+        ) from None
+    except Exception as error:  # a damaged file can make the unpickler fail in any way
+        if not zipfile.is_zipfile(path) and tarfile.is_tarfile(path):
+            raise CheckpointError(
+                f'checkpoint {path} has the tar form of PyTorch 0.1, which cannot be read without '
+                'running code from it; save it again with a PyTorch of its time'
+            ) from None
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f'checkpoint {path} is damaged or incomplete ({reason})') from None
+
+
+def _refusal(message: str) -> str:
+    """Return the line of PyTorch's message that names the object, not its advice to open the file anyway."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    marks = ('WeightsUnpickler error', 'Unsupported', 'Trying to')
+    lines = (
+        [line for line in lines if any(mark in line for mark in marks)]
+        or lines
+        or ['no reason given']
+    )
+    return lines[0].removeprefix('WeightsUnpickler error: ')
+
+
+def ensure_safe(source: str | Path) -> str:
+    """Return the local path of a checkpoint that is safe for any loader to open.
+
+    MMEngine of the OneDL line opens a file with all its code when the safe way fails. The tools ask this
+    function first, for ``load_from``, ``resume`` and the checkpoint to test.
+
+    Args:
+        source: File, URL or ``mmcoat://NAME``; what is remote is fetched.
+
+    Raises:
+        CheckpointError: As :func:`read_checkpoint`.
+    """
+    path = fetch(str(source)) if is_remote(source) else Path(source).expanduser()
+    read_checkpoint(path)
+    return str(path)
 
 
 def find_state_dict(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -82,31 +148,23 @@ def find_state_dict(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
             break
     weights = {key: value for key, value in checkpoint.items() if isinstance(value, Tensor)}
     if not weights:
-        raise CheckpointError(f'no weights in this checkpoint, only {sorted(checkpoint)[:10]}')
+        raise CheckpointError(
+            f'no weights in this checkpoint, only {sorted(map(str, checkpoint))[:10]}'
+        )
     return weights
 
 
-def _is_url(source: str | Path) -> bool:
-    return str(source).startswith(('http://', 'https://'))
+def register_with_mmengine() -> None:
+    """Make ``mmcoat://NAME`` and the official URLs work wherever MMEngine loads a checkpoint."""
+    CheckpointLoader.register_scheme((SCHEME, SITE), load_from_mmcoat, force=True)
 
 
-def _fetch(url: str) -> str:
-    """Return the local path of ``url``, from the hub cache or the network."""
-    cache = Path(torch.hub.get_dir()) / 'checkpoints' / url.rsplit('/', 1)[-1]
-    if not cache.is_file():
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(cache), _hash_prefix(cache.name))
-        except (OSError, RuntimeError) as error:
-            raise CheckpointError(
-                f'cannot fetch {url} ({error}); place the file at {cache} by hand'
-            ) from None
-    return str(cache)
+def load_from_mmcoat(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Read a published file for MMEngine; its name follows MMEngine's own loaders.
 
-
-def _hash_prefix(name: str) -> str | None:
-    match = torch.hub.HASH_REGEX.search(name)
-    return match.group(1) if match else None
+    Tensors come in CPU memory, whatever ``map_location`` says: loading copies them to the model's device.
+    """
+    return read_checkpoint(filename)
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -114,8 +172,10 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError:
-        raise CheckpointError(f'{path} needs the safetensors package: pip install safetensors') from None
+        raise CheckpointError(
+            f'{path} needs the safetensors package: pip install safetensors'
+        ) from None
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f'checkpoint {path} is damaged or incomplete ({error})') from None
