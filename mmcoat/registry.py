@@ -5,6 +5,8 @@ its ``locations`` when it is first asked. So ``type='mmcoat.CoaT'`` builds from 
 without ``custom_imports``.
 """
 
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import Registry
@@ -16,3 +18,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     locations=['mmcoat.optim'],
 )
+METRICS = Registry(
+    'metric', scope='mmcoat', parent=MMENGINE_METRICS, locations=['mmcoat.evaluation']
+)
+HOOKS = Registry('hook', scope='mmcoat', parent=MMENGINE_HOOKS, locations=['mmcoat.hooks'])

@@ -182,6 +182,10 @@ class CoaT(BaseModule):
         checkpoints.convert_in_place(state_dict, prefix, self)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
+    def _checkpoint_filter(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        # MMPretrain's ImageClassifier calls this before it loads, so that it takes official files too.
+        checkpoints.classifier_in_place(state_dict, prefix)
+
     # ------------------------------------------------------------------ freezing
 
     def _frozen_modules(self) -> list[nn.Module]:

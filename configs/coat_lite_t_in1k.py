@@ -1,0 +1,3 @@
+_base_ = './coat_lite_s_in1k.py'
+
+model = dict(backbone=dict(arch='lite_tiny'), head=dict(in_channels=320))

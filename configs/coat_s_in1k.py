@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/models/coat_classifier.py',
+    './_base_/datasets/imagenet_224.py',
+    './_base_/schedules/imagenet_300e_clip.py',
+    './_base_/runtimes/mmpretrain.py',
+]
+
+model = dict(backbone=dict(arch='small', drop_path_rate=0.2), head=dict(in_channels=320))
+train_dataloader = dict(batch_size=128)

@@ -1,0 +1,26 @@
+"""Hooks for MMEngine's runners."""
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmcoat.checkpoints import unwrap_in_place
+from mmcoat.registry import HOOKS
+
+
+@HOOKS.register_module()
+class UnwrapCheckpointHook(Hook):
+    """Let hooks that read ``checkpoint['state_dict']``, as EMAHook does, work with official files too.
+
+    Models unwrap the weights that official files keep under 'model' by themselves, but hooks see a
+    checkpoint before the model does.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put the weights under 'state_dict'."""
+        if 'state_dict' not in checkpoint:
+            unwrap_in_place(checkpoint)
+            weights = dict(checkpoint)
+            checkpoint.clear()
+            checkpoint['state_dict'] = weights
