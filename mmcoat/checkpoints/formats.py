@@ -106,12 +106,24 @@ def drop_classifier(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str
 
 
 def convert_in_place(state_dict: dict[str, Any], prefix: str, model: nn.Module) -> None:
-    """Translate the official names under ``prefix`` of ``state_dict``; leave all others alone."""
+    """Translate the official names under ``prefix`` of ``state_dict``; leave all others alone.
+
+    Raises:
+        CheckpointError: The official weights do not fit. MMEngine's loader would log that and go on.
+    """
     if prefix + OFFICIAL_MARK not in state_dict:
         return
-    inner = {k[len(prefix) :]: state_dict.pop(k) for k in list(state_dict) if k.startswith(prefix)}
-    for key, value in drop_classifier(own_state_dict(inner), model).items():
-        state_dict[prefix + key] = value
+    inner = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+    weights, expected = drop_classifier(own_state_dict(inner), model), model.state_dict()
+    problems = mismatches(weights, expected)
+    if problems:
+        raise CheckpointError(
+            f'these official weights seem to be of {guess_arch(weights)}, the backbone is '
+            f'{guess_arch(expected)}. ' + '; '.join(problems)
+        )
+    for key in inner:
+        del state_dict[prefix + key]
+    state_dict.update({prefix + key: value for key, value in weights.items()})
 
 
 def guess_arch(state_dict: Mapping[str, Tensor]) -> str:

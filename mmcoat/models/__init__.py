@@ -2,5 +2,6 @@
 
 from .arch import ARCH_ZOO
 from .coat import CoaT
+from .detectors import build_deformable_detr
 
-__all__ = ['ARCH_ZOO', 'CoaT']
+__all__ = ['ARCH_ZOO', 'CoaT', 'build_deformable_detr']

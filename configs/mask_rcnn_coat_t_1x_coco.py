@@ -1,0 +1,6 @@
+_base_ = [
+    './_base_/models/mask_rcnn_coat_t.py',
+    './_base_/datasets/coco_instance.py',
+    './_base_/schedules/adamw_1x_coco.py',
+    './_base_/runtimes/mmdet.py',
+]
