@@ -1,4 +1,4 @@
-"""Convert whole checkpoint files between the official code's, timm's, MMDetection 2.x's and mmcoat's form.
+"""Convert whole checkpoint files between the official codes', timm's, MMDetection 2.x's and mmcoat's form.
 
 mmcoat's form is what a model of the toolboxes saves: ``backbone.`` and, for a classifier, ``head.fc.``; a
 backbone without head has bare names.
@@ -13,12 +13,16 @@ import torch
 from torch import Tensor
 
 from .conversion import Conversion, Form
+from .deformable_detr import OFFICIAL_MARK as DEFORMABLE_DETR_MARK
+from .deformable_detr import mmdet_name, mmdet_state_dict
 from .errors import CheckpointError
 from .formats import (
+    CLASSIFIER,
     OFFICIAL_MARK,
     OWN_MARK,
     count_indices,
     guess_arch,
+    is_own_name,
     own_name,
     own_state_dict,
 )
@@ -28,6 +32,7 @@ from .writing import write_checkpoint
 TARGETS = ('own', 'official', 'timm')
 NUM_STAGES = 4  # of the official code and timm's
 BACKBONE = 'backbone.'
+DEFORMABLE_DETR_BACKBONE = 'backbone.0.backbone.'
 HEAD, OWN_HEAD = 'head.', 'head.fc.'
 UNUSED_NORM = 'final norm of a scale that the class embedding does not use'
 # Modules beside the backbone whose names are the same in MMDetection 2.x, the current toolboxes and here.
@@ -68,9 +73,29 @@ def _model_to_own(weights: Mapping[str, Tensor]) -> Conversion:
     return result
 
 
+def _deformable_detr_to_own(weights: Mapping[str, Tensor]) -> Conversion:
+    """Official Deformable DETR: MMDetection's names and classes, the backbone without its classifier."""
+    converted = mmdet_state_dict(weights)  # refuses unknown names
+    names = {key: mmdet_name(key) for key in weights}
+    body, classifier = {}, []
+    for key, name in names.items():
+        if name.startswith(BACKBONE):
+            inner = name[len(BACKBONE) :]
+            if CLASSIFIER.match(own_name(inner) or inner):
+                classifier.append((key, "the backbone's ImageNet classifier"))
+            else:
+                body[inner] = weights[key]
+    result = _backbone_to_own(body, DEFORMABLE_DETR_BACKBONE, BACKBONE)
+    result.dropped += classifier
+    for key, name in names.items():
+        if not name.startswith(BACKBONE):
+            result.take(key, name, converted[name])
+    return result
+
+
 def _backbone_to_own(body: Mapping[str, Tensor], old: str, new: str) -> Conversion:
     """Translate a backbone; ``old`` and ``new`` are the prefixes that its names have in the two forms."""
-    _refuse([old + key for key in body if own_name(key) is None])
+    _refuse([old + key for key in body if not is_own_name(own_name(key) or '')])
     values = own_state_dict(body)  # refuses aliases that differ
     unused = _unused_norms(values)
     result, first = Conversion(), {}
@@ -112,6 +137,7 @@ def _own_to_own(weights: Mapping[str, Tensor]) -> Conversion:
 # a function that returns a Conversion.
 FORMS = [
     Form('mmcoat', lambda w: OWN_MARK in w or BACKBONE + OWN_MARK in w, _own_to_own),
+    Form('Deformable DETR', lambda w: DEFORMABLE_DETR_MARK in w, _deformable_detr_to_own),
     Form('official or timm', lambda w: OFFICIAL_MARK in w, _classifier_to_own),
     Form('MMDetection 2.x', lambda w: BACKBONE + OFFICIAL_MARK in w, _model_to_own),
 ]
@@ -168,8 +194,8 @@ def _backbone_from_own(body: Mapping[str, Tensor], old: str, new: str, target: s
     depths = [count_indices(body, rf'stages\.{stage}\.blocks\.(\d+)\.') for stage in stages]
     num_parallel = count_indices(body, r'parallel_blocks\.(\d+)\.')
     parallel = _parallel_stages(body)
+    _refuse([old + key for key in body if not is_own_name(key)])
     names = {key: _foreign_names(key, depths, parallel, num_parallel) for key in body}
-    _refuse([old + key for key, found in names.items() if not found])
     result = Conversion()
     for key, value in body.items():
         first, *aliases = names[key]
@@ -185,7 +211,7 @@ def _backbone_from_own(body: Mapping[str, Tensor], old: str, new: str, target: s
 def _foreign_names(
     key: str, depths: list[int], parallel: list[int], num_parallel: int
 ) -> list[str]:
-    """Return the official name of one of ours and then its aliases, [] for an unknown name."""
+    """Return the official name of one of ours, and then its aliases."""
     found = re.fullmatch(
         r'stages\.(\d+)\.(cls_token|patch_embed|cpe|crpe\.convs|blocks)(?:\.(.+))?', key
     )
@@ -205,7 +231,7 @@ def _foreign_names(
     found = re.fullmatch(r'norms\.(\d+)\.(.+)', key)
     if found:
         return [f'norm{int(found[1]) + 1}.{found[2]}']
-    return [key] if re.match(r'(aggregate|head)\.', key) else []
+    return [key]  # aggregate
 
 
 def _foreign_stage_names(

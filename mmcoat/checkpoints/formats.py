@@ -53,8 +53,18 @@ _RULES = [
 ]
 _COMPILED = [(re.compile(pattern), target) for pattern, target in _RULES]
 
+# Every name that a CoaT backbone of ours can have.
+_W = r'(weight|bias)'
+_ATTENTION = rf'(norm[12]|attn\.(qkv|proj))\.{_W}'
+_OWN = re.compile(
+    rf'stages\.\d+\.(cls_token|patch_embed\.(proj|norm)\.{_W}|cpe\.proj\.{_W}|crpe\.convs\.\d+\.{_W})'
+    rf'|stages\.\d+\.blocks\.\d+\.({_ATTENTION}|mlp\.fc[12]\.{_W})'
+    rf'|parallel_blocks\.\d+\.(branches\.\d+\.{_ATTENTION}|mlp\.fc[12]\.{_W})'
+    rf'|norms\.\d+\.{_W}|aggregate\.{_W}'
+)
+
 # What a backbone without use for it leaves out: the classifier, and the final norms of the class embedding.
-_CLASSIFIER = re.compile(r'(norms\.\d+|aggregate|head)\.')
+CLASSIFIER = re.compile(r'(norms\.\d+|aggregate|head)\.')
 
 
 def own_name(key: str) -> str | None:
@@ -67,6 +77,11 @@ def own_name(key: str) -> str | None:
                 groups['s'] = str(int(groups['s']) - 1)
             return target.format(**groups)
     return None
+
+
+def is_own_name(key: str) -> bool:
+    """Say whether a CoaT backbone of ours, of any number of stages, can have a tensor of that name."""
+    return _OWN.fullmatch(key) is not None
 
 
 def own_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -101,7 +116,7 @@ def drop_classifier(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str
     return {
         key: value
         for key, value in state_dict.items()
-        if key in expected or not _CLASSIFIER.match(key)
+        if key in expected or not CLASSIFIER.match(key)
     }
 
 

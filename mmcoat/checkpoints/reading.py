@@ -109,14 +109,11 @@ def _read_torch(path: Path) -> Any:
 
 def _refusal(message: str) -> str:
     """Return the line of PyTorch's message that names the object, not its advice to open the file anyway."""
+    _, _, reason = message.partition('WeightsUnpickler error:')
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    marks = ('WeightsUnpickler error', 'Unsupported', 'Trying to')
-    lines = (
-        [line for line in lines if any(mark in line for mark in marks)]
-        or lines
-        or ['no reason given']
-    )
-    return lines[0].removeprefix('WeightsUnpickler error: ')
+    advice = ('Weights only load failed', 'Please file', 'Check the documentation')
+    lines = reason.strip().splitlines() or [line for line in lines if not line.startswith(advice)]
+    return lines[0].strip() if lines else 'no reason given'
 
 
 def ensure_safe(source: str | Path) -> str:

@@ -1,0 +1,183 @@
+"""Every form of file goes into a backbone, and what does not fit is an error that says why."""
+
+import re
+
+import pytest
+import torch
+
+from mmcoat import ARCH_ZOO, CoaT
+from mmcoat.checkpoints import CheckpointError, guess_arch, load_backbone, own_state_dict
+from mmcoat.checkpoints.formats import own_name
+from tests.checkpoints import files
+
+ARCH = 'tiny'  # the smallest with parallel blocks
+FIRST = 'stages.0.patch_embed.proj.weight'
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / 'weights.pth'
+
+
+def load(path, content, arch=ARCH, **kwargs) -> CoaT:
+    torch.save(content, path)
+    model = CoaT(arch, **kwargs)
+    load_backbone(model, path)
+    return model
+
+
+def assert_holds(model, weights):
+    found = model.state_dict()
+    assert set(found) <= set(weights)
+    assert all(torch.equal(value, weights[key]) for key, value in found.items())
+
+
+FORMS = {
+    'official': lambda a: {'model': files.official(a), 'epoch': 300},
+    'timm': files.timm,
+    'timm without aliases': lambda a: files.timm(a, aliases=False),
+    'bare official': files.backbone,
+    'own': files.own,
+    'MMDetection 2.x': files.mmdet2,
+    'own model': lambda a: {
+        'state_dict': {
+            **{f'backbone.{k}': v for k, v in files.own(a).items()},
+            'decode_head.conv_seg.bias': torch.zeros(3),
+        }
+    },
+}
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('arch', ['lite_tiny', 'tiny'])
+def test_forms(path, arch, form):
+    assert_holds(load(path, FORMS[form](arch), arch), files.own(arch))
+
+
+@pytest.mark.parametrize('form', ['official', 'timm', 'timm without aliases'])
+@pytest.mark.parametrize('arch', ['lite_tiny', 'tiny'])
+def test_class_embedding(path, arch, form):
+    model = load(path, FORMS[form](arch), arch, out_type='cls_token')
+    assert_holds(model, own_state_dict(files.official(arch)))
+
+
+def test_init_cfg(path):
+    torch.save({'model': files.official(ARCH)}, path)
+    model = CoaT(ARCH, init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    model.init_weights()
+    assert_holds(model, files.own(ARCH))
+
+
+@pytest.mark.parametrize('channels', [1, 4, 6])
+def test_in_channels(path, channels):
+    model = load(path, files.official(ARCH), in_channels=channels)
+    rgb, found = files.own(ARCH)[FIRST], model.state_dict()[FIRST]
+    if channels == 1:  # a grey image is answered as in RGB
+        torch.testing.assert_close(found, rgb.sum(1, keepdim=True))
+    else:
+        for channel in range(channels):
+            torch.testing.assert_close(found[:, channel], rgb[:, channel % 3] * 3 / channels)
+
+
+def test_file_with_other_channels_is_no_rgb(path):
+    weights = files.own(ARCH)
+    weights[FIRST] = weights[FIRST].repeat(1, 2, 1, 1)
+    with pytest.raises(CheckpointError, match='another shape'):
+        load(path, weights)
+    load(path, weights, in_channels=6)
+
+
+def test_another_arch_is_named_and_nothing_is_loaded(path):
+    torch.save(files.official('lite_tiny'), path)
+    model = CoaT(ARCH)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"'lite_tiny'.*'tiny'"):
+        load_backbone(model, path)
+    assert_holds(model, before)
+
+
+@pytest.mark.parametrize('arch', files.ARCHS)
+def test_guess_arch(arch):
+    names = {
+        key: torch.empty(entry['shape']) for key, entry in files.record(arch)['state_dict'].items()
+    }
+    names = {own_name(key): value for key, value in names.items()}
+    assert guess_arch(names) == f'arch {arch!r}'
+    del names['stages.3.cls_token']
+    assert 'custom' in guess_arch(names)
+    assert guess_arch({}) == 'no CoaT at all'
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda w: w.pop('serial_blocks2.1.norm1.bias'), '1 missing: stages.1.blocks.1.norm1.bias'),
+        (lambda w: w.update(extra=torch.ones(1)), '1 unexpected: extra'),
+        (lambda w: w.update({'norms': torch.ones(1)}), '1 unexpected: norms'),
+        (lambda w: w.update({'cls_token2': torch.ones(1, 1, 8)}), 'of another shape'),
+        (
+            lambda w: w.update({'serial_blocks1.1.cpe.proj.bias': torch.zeros(152)}),
+            'one shared tensor',
+        ),
+        (
+            lambda w: w.update({'cpe1.proj.bias': w['cpe1.proj.bias'].half()}),
+            'one shared tensor',
+        ),
+    ],
+)
+def test_does_not_fit(path, change, message):
+    weights = files.official(ARCH)
+    change(weights)
+    with pytest.raises(CheckpointError, match=re.escape(message)):
+        load(path, weights)
+
+
+def test_no_coat(path):
+    with pytest.raises(CheckpointError, match=r"no CoaT weights.*'conv1.weight'"):
+        load(path, {'conv1.weight': torch.ones(1)})
+
+
+def test_two_backbones(path):
+    own = {'cls_token1': torch.ones(1)}
+    both = {f'{who}.backbone.{k}': v for who in ('teacher', 'student') for k, v in own.items()}
+    with pytest.raises(CheckpointError, match=r"prefix, one of \['student.backbone.', 'teacher"):
+        load(path, both)
+
+
+@pytest.mark.parametrize('prefix', ['student.backbone', 'student.backbone.'])
+def test_prefix(path, prefix):
+    weights = {f'student.backbone.{k}': v for k, v in files.own(ARCH).items()}
+    weights |= {f'teacher.backbone.{k}': v * 2 for k, v in files.own(ARCH).items()}
+    torch.save(weights, path)
+    model = CoaT(ARCH, init_cfg=dict(type='Pretrained', checkpoint=str(path), prefix=prefix))
+    model.init_weights()
+    assert_holds(model, files.own(ARCH))
+    with pytest.raises(CheckpointError, match=r"under 'other.'"):
+        load_backbone(model, path, prefix='other')
+
+
+def test_whole_models_take_official_names():
+    """``load_state_dict`` of a model around the backbone, PyTorch's and MMEngine's."""
+    from mmengine.runner.checkpoint import load_state_dict
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = CoaT(ARCH)
+            self.neck = torch.nn.Linear(2, 2)
+
+    weights = {f'backbone.{k}': v for k, v in files.backbone(ARCH).items()}
+    weights |= {f'neck.{k}': torch.full_like(v, 3.0) for k, v in Model().neck.state_dict().items()}
+    for call in (
+        lambda model: model.load_state_dict(weights, strict=True),
+        lambda model: load_state_dict(model, weights, strict=True),
+    ):
+        model, names = Model(), list(weights)
+        call(model)
+        assert_holds(model.backbone, files.own(ARCH))
+        assert model.neck.bias[0] == 3
+        assert list(weights) == names  # the caller's dict stays
+
+
+def test_every_arch_has_a_record():
+    assert set(files.ARCHS) == set(ARCH_ZOO)
