@@ -1,6 +1,7 @@
 """Open checkpoint files without running code from them."""
 
 import argparse
+import importlib
 import pickle
 import tarfile
 import warnings
@@ -40,11 +41,12 @@ def allow_safe_globals() -> None:
     numpy arrays and scalars, which MMEngine 0.10.7 cannot read back under torch >= 2.6 without this.
     None of these runs code when it is built. numpy's two are allowed under the names of numpy 1 and 2.
     """
-    multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
+    core = 'numpy._core' if np.lib.NumpyVersion(np.__version__) >= '2.0.0' else 'numpy.core'
+    multiarray = importlib.import_module(f'{core}.multiarray')
     numpys = [
-        (function, f'numpy.{core}.multiarray.{function.__name__}')
+        (function, f'{name}.multiarray.{function.__name__}')
         for function in (multiarray._reconstruct, multiarray.scalar)
-        for core in ('core', '_core')
+        for name in ('numpy.core', 'numpy._core')
     ]
     dtypes = {type(np.dtype(name)) for name in _DTYPES}
     torch.serialization.add_safe_globals(
