@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, load_checkpoint
 
 from mmcoat import checkpoints
 from mmcoat.layout import LayoutError, check_dataset
@@ -213,8 +214,11 @@ def load_strictly(runner: Runner, checkpoint: str) -> None:
         CheckpointError: Unreadable, unsafe, or not this model's weights.
     """
     path = checkpoints.ensure_safe(checkpoint)
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     try:
-        runner.load_checkpoint(path, map_location='cpu', strict=True)
+        # Not runner.load_checkpoint: hooks such as EMAHook are not ready before the run, and take what is
+        # in the model when it begins. 'state_dict' of a checkpoint holds the average.
+        load_checkpoint(model, path, map_location='cpu', strict=True)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = '; '.join(lines)[:600]
