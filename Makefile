@@ -6,10 +6,11 @@ MAX_JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 PIP = -m pip --disable-pip-version-check -q
 LINES = onedl upstream
 
-.PHONY: help demo test lint format clean $(LINES:%=test-%) $(LINES:%=env-%)
+.PHONY: help demo demo-det test lint format clean $(LINES:%=test-%) $(LINES:%=env-%)
 
 help:
 	@echo 'make demo           draw a data set, train UperNet with CoaT-Lite Small on it, show the result'
+	@echo 'make demo-det       the same with Mask R-CNN on drawn COCO images; compiles operators first'
 	@echo 'make test           all tests, on the OneDL line and on upstream OpenMMLab'
 	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other only)'
 	@echo 'make env-onedl      only the environment .venv-onedl, compiled operators included'
@@ -35,6 +36,10 @@ help:
 
 demo: .venv/.installed
 	@.venv/bin/python tools/demo.py $(DEMO_ARGS)
+
+# Detection needs MMCV's compiled operators: the environment of the tests.
+demo-det: .venv-onedl/.installed
+	@.venv-onedl/bin/python tools/demo_det.py $(DEMO_ARGS)
 
 # ---------------------------------------------------------------- tests
 

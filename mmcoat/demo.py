@@ -30,7 +30,8 @@ class DemoOptions:
         work_dir: Where data, logs, weights and pictures go.
         iterations: Training steps.
         batch_size: Images per step.
-        crop: Side of the training crops and short side of the test images, in pixels.
+        crop: Side of the training crops in pixels.
+        image_size: Width and height of the scenes in pixels.
         train_images: Scenes to train on.
         val_images: Scenes to evaluate on; none of them is seen in training.
         lr: Highest learning rate.
@@ -41,6 +42,7 @@ class DemoOptions:
     iterations: int = 220
     batch_size: int = 4
     crop: int = 128
+    image_size: tuple[int, int] = (160, 128)
     train_images: int = 400
     val_images: int = 40
     lr: float = 4e-4
@@ -55,36 +57,36 @@ def run_demo(options: DemoOptions) -> float:
     runner = build_runner(demo_config(options, data_root))
     history = History(options.iterations)
     runner.register_hook(history, priority='LOWEST')
-    _say(f'[2/4] Training {CONFIG} from scratch: {_describe(runner)}')
+    say(f'[2/4] Training {CONFIG} from scratch: {describe(runner)}')
     runner.train()
-    _say('[3/4] Evaluating on scenes that the training has not seen')
+    say('[3/4] Evaluating on scenes that the training has not seen')
     scores = runner.val_evaluator.metrics[0].class_scores
     for name, score in sorted(scores.items(), key=lambda item: -item[1]):
-        _say(f'      {name:<12} IoU {score:.3f}')
+        say(f'      {name:<12} IoU {score:.3f}')
     miou = float(np.mean(list(scores.values())))
-    _say('[4/4] Drawing')
+    say('[4/4] Drawing')
     from mmcoat.demo_pictures import draw_curves, draw_scenes
 
     pictures = work_dir / 'pictures'
     draw_scenes(runner, pictures / 'scenes.png')
     draw_curves(history.losses, history.scores, pictures / 'curves.png')
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
-    _say(
+    say(
         f'mIoU over the {len(scores)} classes present: {miou:.3f} '
         f'(colour alone gives {colour_baseline_miou(data_root):.3f}); took {minutes} min {seconds} s'
     )
-    _say(f'Pictures: {pictures / "scenes.png"} and {pictures / "curves.png"}')
+    say(f'Pictures: {pictures / "scenes.png"} and {pictures / "curves.png"}')
     return miou
 
 
 def draw_data(options: DemoOptions, root: Path) -> Path:
     """Draw the scenes anew and return the folder, in ADE20K's layout."""
-    _say(f'[1/4] Drawing {options.train_images} + {options.val_images} scenes in {root}')
+    say(f'[1/4] Drawing {options.train_images} + {options.val_images} scenes in {root}')
     make_ade20k(
         root,
         train=options.train_images,
         val=options.val_images,
-        size=(options.crop * 5 // 4, options.crop),
+        size=options.image_size,
         seed=options.seed,
         overwrite=True,
     )
@@ -96,7 +98,7 @@ def demo_config(options: DemoOptions, data_root: Path) -> Config:
     crop, iterations = options.crop, options.iterations
     cfg = engine.load_config(str(engine.find_config(CONFIG)))
     engine.set_data_root(cfg, str(data_root))
-    _set_size(cfg, crop)
+    _set_size(cfg, crop, min(options.image_size))
     cfg.merge_from_dict(
         {
             'work_dir': str(Path(options.work_dir) / 'run'),
@@ -128,18 +130,18 @@ def demo_config(options: DemoOptions, data_root: Path) -> Config:
     return cfg
 
 
-def _set_size(cfg: Config, crop: int) -> None:
+def _set_size(cfg: Config, crop: int, short_side: int) -> None:
     for dataset in engine.datasets(cfg):
         for step in dataset.pipeline:
             if step.type in ('RandomResize', 'Resize'):
-                step.scale = (crop * 4, crop)
+                step.scale = (short_side * 4, short_side)
             elif step.type == 'RandomCrop':
                 step.crop_size = (crop, crop)
 
 
 def build_runner(cfg: Config) -> Runner:
     """Build the runner with a quiet terminal; the log file in the work dir holds everything."""
-    warnings.filterwarnings('ignore', category=UserWarning, module='mm(cv|seg|engine)')
+    warnings.filterwarnings('ignore', category=UserWarning, module='mm(cv|det|seg|engine)')
     cfg.log_level = 'ERROR'
     with contextlib.redirect_stdout(io.StringIO()):  # OneDL prints that a sibling is not installed
         runner = Runner.from_cfg(cfg)
@@ -151,7 +153,8 @@ def build_runner(cfg: Config) -> Runner:
     return runner
 
 
-def _describe(runner: Runner) -> str:
+def describe(runner: Runner) -> str:
+    """Return the model's size and device in words."""
     parameters = sum(p.numel() for p in runner.model.parameters()) / 1e6
     device = next(runner.model.parameters()).device
     return f'{parameters:.1f} M parameters on {device}'
@@ -190,13 +193,14 @@ class History(Hook):
                 f'      {done}/{self.iterations}  loss {np.mean(self.losses[-10:]):.3f}{score}'
                 f'  {int(left) // 60}:{int(left) % 60:02d} left'
             )
-            _say('\r' + line.ljust(70), end='' if live and done < self.iterations else '\n')
+            say('\r' + line.ljust(70), end='' if live and done < self.iterations else '\n')
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         self.scores.append((len(self.losses), metrics['mIoU_present'] / 100))
 
 
-def _say(text: str, end: str = '\n') -> None:
+def say(text: str, end: str = '\n') -> None:
+    """Write to the terminal at once."""
     sys.stdout.write(text + end)
     sys.stdout.flush()
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from .errors import CheckpointError
 from .formats import drop_classifier, mismatches, own_state_dict
 
-OFFICIAL_MARK = 'transformer.level_embed'  # every official file has it, MMDetection's have no 'transformer.'
+# every official file has it; MMDetection's names do not begin with 'transformer.'
+OFFICIAL_MARK = 'transformer.level_embed'
 UNUSED_COCO_IDS = (0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 COCO_IDS = tuple(i for i in range(91) if i not in UNUSED_COCO_IDS)
 

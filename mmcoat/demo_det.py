@@ -1,0 +1,143 @@
+"""The detection demo: draw a COCO data set, train the real Mask R-CNN config on it from scratch, evaluate."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmcoat import engine
+from mmcoat.demo import History, build_runner, describe, say
+from mmcoat.synthetic import make_coco
+
+CONFIG = 'mask_rcnn_coat_lite_s_1x_coco.py'
+METRICS = {'box AP50': 'coco/bbox_mAP_50', 'mask AP50': 'coco/segm_mAP_50'}
+
+
+@dataclass
+class DetDemoOptions:
+    """What the demo may change of the real config, and the size of its data set.
+
+    Args:
+        work_dir: Where data, logs, weights and pictures go.
+        iterations: Training steps.
+        batch_size: Images per step.
+        short_side: Height of the scenes in pixels; the width is 4 / 3 of it.
+        train_images: Scenes to train on.
+        val_images: Scenes to evaluate on; none of them is seen in training.
+        lr: Highest learning rate.
+        seed: Of scenes and training.
+    """
+
+    work_dir: str = 'work_dirs/demo_det'
+    iterations: int = 600
+    batch_size: int = 2
+    short_side: int = 144
+    train_images: int = 1200
+    val_images: int = 40
+    lr: float = 3e-4
+    seed: int = 0
+
+
+class DetHistory(History):
+    """Losses, progress, and what the evaluation at the end finds; nothing where no box is found."""
+
+    metrics: dict[str, float] = {}
+
+    def before_val(self, runner: Runner) -> None:
+        say('[3/4] Evaluating on scenes that the training has not seen')
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        self.metrics = dict(metrics or {})
+
+
+def run_det_demo(options: DetDemoOptions) -> dict[str, float]:
+    """Run all steps and return box and mask AP50 on the unseen scenes, in [0, 1]."""
+    start = time.monotonic()
+    data_root = draw_coco(options, Path(options.work_dir) / 'data')
+    runner = build_runner(det_demo_config(options, data_root))
+    history = DetHistory(options.iterations)
+    runner.register_hook(history, priority='LOWEST')
+    say(f'[2/4] Training {CONFIG} from scratch: {describe(runner)}')
+    runner.train()
+    scores = {name: float(history.metrics.get(key, 0.0)) for name, key in METRICS.items()}
+    say('[4/4] Drawing')
+    from mmcoat.demo_det_pictures import draw_detections, draw_losses
+
+    pictures = Path(options.work_dir) / 'pictures'
+    draw_detections(runner, pictures / 'detections.png')
+    draw_losses(history.losses, pictures / 'losses.png')
+    minutes, seconds = divmod(round(time.monotonic() - start), 60)
+    found = ', '.join(f'{name} {score:.3f}' for name, score in scores.items())
+    say(f'{found} on {options.val_images} unseen scenes; took {minutes} min {seconds} s')
+    say(f'Pictures: {pictures / "detections.png"} and {pictures / "losses.png"}')
+    return scores
+
+
+def draw_coco(options: DetDemoOptions, root: Path) -> Path:
+    """Draw the scenes anew and return the folder, in COCO's layout."""
+    say(f'[1/4] Drawing {options.train_images} + {options.val_images} scenes in {root}')
+    make_coco(
+        root,
+        train=options.train_images,
+        val=options.val_images,
+        size=(options.short_side * 4 // 3, options.short_side),
+        seed=options.seed,
+        overwrite=True,
+    )
+    return root
+
+
+def det_demo_config(options: DetDemoOptions, data_root: Path) -> Config:
+    """Return the real config with data root, image scale, batch, schedule and weights overridden."""
+    iterations = options.iterations
+    cfg = engine.load_config(str(engine.find_config(CONFIG)))
+    engine.set_data_root(cfg, str(data_root))
+    _set_scale(cfg, options.short_side)
+    cfg.merge_from_dict(
+        {
+            'work_dir': str(Path(options.work_dir) / 'run'),
+            'model.backbone.init_cfg': None,
+            'train_dataloader.batch_size': options.batch_size,
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'val_dataloader.num_workers': 0,
+            'val_dataloader.persistent_workers': False,
+            # fused: one pass over 40 M parameters instead of ten, a fifth of a step on CPU
+            'optim_wrapper.optimizer': dict(lr=options.lr, fused=True),
+            # a network that starts from nothing meets steep gradients
+            'optim_wrapper.clip_grad': dict(max_norm=10.0, norm_type=2),
+            'default_hooks.checkpoint': dict(
+                type='CheckpointHook', by_epoch=False, interval=iterations
+            ),
+            'default_hooks.logger.interval': 10,
+            'default_hooks.logger.log_metric_by_epoch': False,
+            'log_processor.by_epoch': False,
+            'randomness': dict(seed=options.seed),
+        }
+    )
+    # Only one validation, at the end: on CPU, 40 images cost as much as dozens of steps.
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
+    warmup = max(1, iterations // 10)
+    cfg.param_scheduler = [
+        dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=warmup),
+        dict(type='PolyLR', eta_min=0.0, power=1.0, begin=warmup, end=iterations, by_epoch=False),
+    ]
+    engine.fit_to_devices(cfg)
+    return cfg
+
+
+def _set_scale(cfg: Config, short: int) -> None:
+    """Bring all scales from 800 x 1333 to the scenes' size; the pipelines keep their steps."""
+    pending = [step for dataset in engine.datasets(cfg) for step in dataset.pipeline]
+    while pending:
+        step = pending.pop()
+        if step.type == 'RandomChoice':
+            pending += [inner for branch in step.transforms for inner in branch]
+        elif step.type == 'RandomChoiceResize':
+            step.scales = [(4 * short // 3, short)]
+        elif step.type == 'RandomCrop':
+            step.crop_size = (short * 3 // 4, short)
+        elif step.type == 'Resize':
+            step.scale = (4 * short // 3, short)
