@@ -1,0 +1,58 @@
+"""Count parameters and MACs (FLOPs in most papers): a table with a row per stage and per part.
+
+ARCH is a name of the arch zoo, counted with its ImageNet classifier as in the paper. CONFIG is a whole model;
+detectors with proposals count them for a blank image and untrained weights.
+"""
+
+import argparse
+import sys
+
+from mmcoat import ARCH_ZOO, engine, flops
+
+EXAMPLES = """examples:
+  python tools/get_flops.py lite_small
+  python tools/get_flops.py configs/upernet_coat_lite_s_ade20k.py --shape 512 2048
+"""
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('model', metavar='CONFIG|ARCH', help=f'config, or one of {list(ARCH_ZOO)}')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        metavar=('H', 'W'),
+        help='height and width, one number for a square (default: 224; 512 in segmentation, '
+        "800 1280 in detection, a classifier's own crop)",
+    )
+    return parser.parse_args()
+
+
+def parse_shape(numbers: list[int]) -> tuple[int, int]:
+    """Return (H, W) from one or two numbers."""
+    if len(numbers) > 2 or min(numbers) < 1:
+        raise engine.UsageError(f'--shape takes one or two positive numbers, got {numbers}')
+    return numbers[0], numbers[-1]
+
+
+@engine.command
+def main() -> None:
+    args = parse_args()
+    shape = parse_shape(args.shape) if args.shape else None
+    try:
+        if args.model in ARCH_ZOO:
+            shape = shape or (224, 224)
+            rows = flops.count_arch(args.model, shape)
+        else:
+            shape, rows = flops.count_config(engine.load_config(args.model), shape)
+    except ValueError as error:
+        raise engine.UsageError(str(error)) from None
+    print(f'{args.model} at {shape[0]} x {shape[1]} (H x W), one image')
+    print(flops.format_rows(rows))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
