@@ -21,6 +21,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=default.batch_size, help='images a step')
     parser.add_argument('--crop', type=int, default=default.crop, help='side of the crops in pixels')
     parser.add_argument(
+        '--image-size',
+        type=int,
+        nargs=2,
+        metavar=('W', 'H'),
+        default=default.image_size,
+        help='size of the scenes in pixels',
+    )
+    parser.add_argument(
         '--train-images', type=int, default=default.train_images, help='scenes to train on'
     )
     parser.add_argument(

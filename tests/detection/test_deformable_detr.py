@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import init_default_scope
 from mmengine.runner import load_checkpoint
@@ -11,7 +10,7 @@ from mmengine.runner import load_checkpoint
 from mmcoat.checkpoints import CheckpointError
 from mmcoat.checkpoints.deformable_detr import COCO_IDS
 from tests import golden
-from tests.detection.common import CONFIGS
+from tests.helpers import load
 
 pytest.importorskip('mmdet.models')
 from mmdet.datasets import CocoDataset
@@ -25,7 +24,7 @@ CONFIG_OF = {
 
 def build(name: str, **changes) -> torch.nn.Module:
     init_default_scope('mmdet')
-    config = Config.fromfile(CONFIGS / CONFIG_OF[name])
+    config = load(CONFIG_OF[name])
     config.model.backbone.init_cfg = None
     config.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
     return ROOT_MODELS.build(config.model).eval()
