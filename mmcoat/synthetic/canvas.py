@@ -124,15 +124,22 @@ class Pen:
         y: Row of the object's foot.
         size: Pixels per unit.
         mirrored: Whether left and right are exchanged.
+        stretch: Factor on all widths.
     """
 
     def __init__(
-        self, canvas: Canvas, x: float, y: float, size: float, mirrored: bool = False
+        self,
+        canvas: Canvas,
+        x: float,
+        y: float,
+        size: float,
+        mirrored: bool = False,
+        stretch: float = 1.0,
     ) -> None:
         self.canvas = canvas
         self.foot = np.array([x, y], np.float64)
-        self.size = size
         self.scale = np.array([-size if mirrored else size, -size], np.float64)
+        self.scale[0] *= stretch
 
     def polygon(self, *points: tuple[float, float]) -> np.ndarray:
         """Returns the coverage of a polygon."""
@@ -145,4 +152,5 @@ class Pen:
     def ellipse(self, x: float, y: float, rx: float, ry: float | None = None) -> np.ndarray:
         """Returns the coverage of an ellipse, or of a circle where `ry` is left out."""
         x, y = self.foot + self.scale * np.array([x, y])
-        return self.canvas.ellipse(x, y, rx * self.size, (ry or rx) * self.size)
+        rx, ry = np.abs(self.scale) * np.array([rx, rx if ry is None else ry])
+        return self.canvas.ellipse(x, y, rx, ry)

@@ -37,9 +37,9 @@ def draw_person(
     canvas: Canvas, rng: np.random.Generator, x: float, y: float, size: float
 ) -> Region:
     """Paints a standing or walking person in a striped shirt."""
-    pen = Pen(canvas, x, y, size, mirrored=rng.random() < 0.5)
+    pen = Pen(canvas, x, y, size, mirrored=rng.random() < 0.5, stretch=1.25)
     skin = _plain(canvas, rng, 'skin')
-    trousers = _plain(canvas, rng, 'thing')
+    trousers = _plain(canvas, rng, 'jeans')
     shirt = paint(rng, pick_colour(rng, 'thing'), stripes, canvas.unit, rng.uniform(0.4, 0.6))
     stride, swing = rng.uniform(0.03, 0.13), rng.uniform(0.02, 0.12)
     return canvas.paint(
@@ -60,7 +60,7 @@ def draw_person(
 def draw_car(canvas: Canvas, rng: np.random.Generator, x: float, y: float, size: float) -> Region:
     """Paints a car from the side, twice as long as high."""
     pen = Pen(canvas, x, y, size, mirrored=rng.random() < 0.5)
-    body = _plain(canvas, rng, 'thing')
+    body = _plain(canvas, rng, 'paintwork')
     dark = paint(rng, np.full(3, 0.1, np.float32), flat, canvas.unit, 0.1)
     glass = _plain(canvas, rng, 'glass')
     chrome = paint(rng, np.full(3, 0.75, np.float32), flat, canvas.unit, 0.1)

@@ -46,7 +46,7 @@ _BAND_WEIGHTS = (0.3, 0.22, 0.22, 0.13, 0.13)
 # How to draw each object: its painter, width over height, and height range as a part of the
 # picture's height, so that every class covers about the same area.
 _OBJECTS: dict[str, tuple[Draw, float, float, float]] = {
-    'person': (draw_person, 0.45, 0.35, 0.65),
+    'person': (draw_person, 0.55, 0.35, 0.65),
     'car': (draw_car, 2.06, 0.18, 0.32),
     'bus': (draw_bus, 1.96, 0.22, 0.38),
     'boat': (draw_boat, 0.95, 0.3, 0.55),
@@ -145,7 +145,7 @@ def _mountains(
     x = np.arange(canvas.width, dtype=np.float32)
     outline = np.full(canvas.width, horizon, np.float32)
     for _ in range(int(rng.integers(2, 5))):
-        peak = horizon - canvas.height * rng.uniform(0.16, 0.34)
+        peak = horizon - canvas.height * rng.uniform(0.24, 0.38)
         centre, slope = rng.uniform(0, canvas.width), rng.uniform(0.5, 1.0)
         outline = np.minimum(outline, peak + slope * np.abs(x - centre))
     outline += 1.5 * canvas.unit * noise(rng, 1, canvas.width, 1, 5 * canvas.unit)[0]
@@ -158,8 +158,8 @@ def _buildings(
     horizon: float,
     contrast: tuple[float, float] | None = None,
 ) -> None:
-    left = canvas.width * rng.uniform(-0.1, 0.35)
-    for _ in range(int(rng.integers(1, 5))):
+    left = canvas.width * rng.uniform(-0.1, 0.4)
+    for _ in range(int(rng.integers(1, 4))):
         right = left + canvas.width * rng.uniform(0.16, 0.32)
         top = horizon - canvas.height * rng.uniform(0.18, 0.4)
         block = [(left, horizon + 1), (left, top), (right, top), (right, horizon + 1)]
@@ -175,10 +175,12 @@ def _buildings(
 
 def _ground_in_bands(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
     """Lays two or three kinds of ground in front of each other."""
-    count = int(rng.integers(2, 4))
+    count = 2 if rng.random() < 0.6 else 3
     shares = np.concatenate([[0], np.cumsum(rng.dirichlet(np.full(count, 12.0)))])
     edges = horizon + (canvas.height - horizon) * shares
     names = rng.choice(_GROUNDS, count, replace=False, p=_BAND_WEIGHTS)
+    if rng.random() < 0.95:  # water is mostly far and the pavement near, as people see a shore
+        names = sorted(names, key=_GROUNDS.index)
     for name, top, bottom in zip(names, edges[:-1], edges[1:], strict=True):
         outline = np.full(canvas.width, top, np.float32)
         if top > horizon and name in ('grass', 'earth', 'water'):
@@ -237,15 +239,18 @@ def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
     """Stands trees, cars and persons on the ground, the nearer over the farther."""
     ground = _ground_names(canvas)
     wanted = [
-        (draw_tree, ('grass', 'earth', 'sidewalk'), 0.42, int(rng.integers(0, 4))),
-        (draw_car, ('road', 'earth', 'grass'), 0.23, int(rng.integers(0, 3))),
-        (draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.4, int(rng.integers(0, 4))),
+        (draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.5, int(rng.integers(0, 3))),
+        (draw_car, ('road', 'earth', 'grass'), 0.29, int(rng.choice(3, p=[0.2, 0.4, 0.4]))),
+        (draw_tree, ('grass', 'earth', 'sidewalk'), 0.5, int(rng.integers(1, 4))),
     ]
     things = []
     for draw, grounds, size, count in wanted:
         for _ in range(count):
             spot = _find_spot(canvas, rng, ground, grounds, horizon)
-            if spot is not None:
+            # Side by side rather than in front of each other: forms that are hardly hidden.
+            if spot is not None and all(
+                abs(spot[0] - thing[1]) > 0.17 * canvas.width for thing in things
+            ):
                 things.append((spot[1], spot[0], draw, size * rng.uniform(0.85, 1.15)))
     for y, x, draw, size in sorted(things, key=lambda thing: thing[0]):
         nearness = 0.8 + 0.4 * (y - horizon) / (canvas.height - horizon)
@@ -310,8 +315,8 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 def _develop(canvas: Canvas, rng: np.random.Generator) -> Scene:
     """Applies the light of the day, haze and the camera's noise."""
-    image = np.clip(canvas.image, 0, 1) ** np.float32(rng.uniform(0.8, 1.3))
-    image *= rng.uniform(0.85, 1.15, 3).astype(np.float32)
+    image = np.clip(canvas.image, 0, 1) ** np.float32(rng.uniform(0.85, 1.2))
+    image *= rng.uniform(0.9, 1.1, 3).astype(np.float32)
     if rng.random() < 0.25:
         haze = np.float32(rng.uniform(0.05, 0.25))
         image += haze * (np.float32(rng.uniform(0.6, 0.85)) - image)

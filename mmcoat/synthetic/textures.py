@@ -20,72 +20,78 @@ Pattern = Callable[[np.random.Generator, int, int, float], np.ndarray]
 PALETTES: dict[str, tuple[tuple[float, float, float, float, float, float], ...]] = {
     # hue from, hue to, saturation from, to, value from, to
     'sky': (
-        (195, 225, 0.15, 0.6, 0.55, 0.95),
+        (195, 225, 0.15, 0.5, 0.7, 0.98),
         (0, 360, 0.0, 0.12, 0.4, 0.9),
         (15, 45, 0.2, 0.6, 0.5, 0.9),
         (220, 280, 0.2, 0.5, 0.25, 0.6),
     ),
     'mountain': (
-        (210, 270, 0.1, 0.45, 0.3, 0.65),
+        (225, 270, 0.15, 0.4, 0.35, 0.6),
         (15, 45, 0.15, 0.5, 0.3, 0.7),
         (0, 360, 0.0, 0.12, 0.3, 0.7),
         (80, 150, 0.15, 0.5, 0.25, 0.6),
     ),
     'building': (
-        (10, 50, 0.15, 0.6, 0.4, 0.85),
+        (5, 45, 0.25, 0.6, 0.5, 0.85),
         (0, 360, 0.0, 0.15, 0.35, 0.85),
         (190, 240, 0.15, 0.55, 0.4, 0.8),
         (80, 150, 0.1, 0.45, 0.35, 0.75),
     ),
     'tree': (
-        (80, 140, 0.25, 0.65, 0.3, 0.65),
+        (85, 135, 0.4, 0.7, 0.25, 0.5),
         (15, 55, 0.3, 0.7, 0.4, 0.75),
         (140, 210, 0.15, 0.45, 0.3, 0.65),
         (320, 360, 0.1, 0.45, 0.45, 0.8),
         (0, 360, 0.0, 0.12, 0.3, 0.7),
     ),
     'grass': (
-        (80, 140, 0.25, 0.65, 0.3, 0.7),
+        (75, 115, 0.35, 0.65, 0.5, 0.8),
         (35, 65, 0.2, 0.6, 0.4, 0.8),
         (140, 210, 0.1, 0.4, 0.35, 0.7),
         (0, 360, 0.0, 0.12, 0.4, 0.8),
     ),
     'road': (
-        (0, 360, 0.0, 0.12, 0.25, 0.75),
+        (0, 360, 0.0, 0.1, 0.25, 0.5),
         (15, 45, 0.1, 0.4, 0.3, 0.7),
         (200, 250, 0.1, 0.35, 0.3, 0.7),
         (80, 150, 0.08, 0.3, 0.3, 0.65),
     ),
     'sidewalk': (
-        (0, 360, 0.0, 0.12, 0.35, 0.8),
+        (20, 50, 0.05, 0.25, 0.55, 0.85),
         (10, 50, 0.15, 0.5, 0.4, 0.8),
         (190, 240, 0.1, 0.4, 0.35, 0.75),
         (80, 150, 0.1, 0.4, 0.35, 0.7),
     ),
     'earth': (
-        (10, 45, 0.2, 0.6, 0.3, 0.75),
+        (15, 40, 0.35, 0.65, 0.3, 0.6),
         (0, 360, 0.0, 0.15, 0.35, 0.75),
         (60, 120, 0.15, 0.45, 0.3, 0.65),
         (200, 260, 0.08, 0.35, 0.3, 0.65),
     ),
     'water': (
-        (190, 235, 0.2, 0.6, 0.35, 0.8),
+        (195, 235, 0.35, 0.7, 0.3, 0.65),
         (80, 170, 0.15, 0.5, 0.3, 0.7),
         (15, 50, 0.15, 0.5, 0.35, 0.75),
         (0, 360, 0.0, 0.12, 0.35, 0.75),
     ),
     'thing': ((0, 360, 0.3, 0.75, 0.35, 0.85), (0, 360, 0.0, 0.15, 0.3, 0.9)),
+    'paintwork': ((0, 360, 0.45, 0.85, 0.55, 0.95), (0, 360, 0.0, 0.1, 0.55, 0.95)),
+    'jeans': ((200, 250, 0.2, 0.6, 0.15, 0.45), (0, 360, 0.0, 0.2, 0.15, 0.5)),
     'skin': ((15, 30, 0.25, 0.6, 0.35, 0.9),),
     'bark': ((15, 40, 0.2, 0.5, 0.25, 0.5),),
     'glass': ((180, 240, 0.1, 0.35, 0.2, 0.45),),
 }
-_USUAL = 0.65  # how often the first row is taken outright
+# How often the first row is taken outright. Classes that form and place give away anyway take odd
+# colours more often, which keeps colour alone from being enough for all the others.
+_USUAL = {'sky': 0.5, 'sidewalk': 0.65, 'tree': 0.75, 'grass': 0.8, 'building': 0.8}
+_USUAL_ELSE = 0.92
 
 
 def pick_colour(rng: np.random.Generator, name: str) -> np.ndarray:
     """Draws an RGB colour in [0, 1] from the palette of a class."""
     rows = PALETTES[name]
-    row = 0 if rng.random() < _USUAL else rng.integers(len(rows))
+    usual = rng.random() < _USUAL.get(name, _USUAL_ELSE)
+    row = 0 if usual else rng.integers(len(rows))
     hue0, hue1, sat0, sat1, val0, val1 = rows[row]
     hue, sat, val = rng.uniform(hue0, hue1), rng.uniform(sat0, sat1), rng.uniform(val0, val1)
     return np.array(colorsys.hsv_to_rgb(hue / 360, sat, val), np.float32)
@@ -144,7 +150,7 @@ def asphalt(rng: np.random.Generator, h: int, w: int, unit: float) -> np.ndarray
 def tiles(rng: np.random.Generator, h: int, w: int, unit: float) -> np.ndarray:
     """A slanted chequerboard of slabs: pavements."""
     y, x = np.mgrid[:h, :w].astype(np.float32) / unit
-    size = rng.uniform(5, 7)
+    size = rng.uniform(6, 7)
     row = np.floor(y / size * 1.2)
     column = np.floor((x + rng.uniform(0.3, 0.6) * y) / size)
     board = np.where((row + column) % 2 > 0, 0.6, -0.6).astype(np.float32)
@@ -154,9 +160,9 @@ def tiles(rng: np.random.Generator, h: int, w: int, unit: float) -> np.ndarray:
 def pebbles(rng: np.random.Generator, h: int, w: int, unit: float) -> np.ndarray:
     """Scattered stones, lit from above, on smooth ground: bare earth."""
     stones = np.zeros((2 * h, 2 * w), np.float32)  # drawn twice as large, for smooth edges
-    count = int(h * w / (38 * unit * unit)) + 1
+    count = int(h * w / (42 * unit * unit)) + 1
     centres = np.stack([rng.uniform(0, 2 * w, count), rng.uniform(0, 2 * h, count)], 1)
-    for (x, y), radius in zip(centres, rng.uniform(2.6, 4.8, count) * unit, strict=True):
+    for (x, y), radius in zip(centres, rng.uniform(3.2, 5.4, count) * unit, strict=True):
         _stone(stones, x, y + 0.6 * radius, radius, -1.3)
         _stone(stones, x, y, radius, 1.0)
     stones = cv2.resize(stones, (w, h), interpolation=cv2.INTER_AREA)
@@ -166,8 +172,8 @@ def pebbles(rng: np.random.Generator, h: int, w: int, unit: float) -> np.ndarray
 def ripples(rng: np.random.Generator, h: int, w: int, unit: float) -> np.ndarray:
     """Long level waves with bright crests: water."""
     y = np.arange(h, dtype=np.float32)[:, None] / unit
-    bend = 3 * noise(rng, h, w, 8 * unit, 24 * unit)
-    wave = np.sin(2 * np.pi * (y + bend) / rng.uniform(4.5, 6.5))
+    bend = 2.5 * noise(rng, h, w, 10 * unit, 32 * unit)
+    wave = np.sin(2 * np.pi * (y + bend) / rng.uniform(5.5, 7))
     glint = np.clip(noise(rng, h, w, 2 * unit, 9 * unit) - 0.45, 0, 1) * 3
     return 0.8 * wave + glint
 
@@ -209,6 +215,18 @@ PATTERNS: dict[str, Pattern] = {
     'earth': pebbles,
     'water': ripples,
 }
+# The strength of a pattern is a cue that a small network finds early, besides its form.
+_CONTRASTS = {
+    'sky': (0.12, 0.28),
+    'mountain': (0.26, 0.34),
+    'building': (0.38, 0.5),
+    'tree': (0.4, 0.5),
+    'grass': (0.3, 0.4),
+    'road': (0.12, 0.2),
+    'sidewalk': (0.42, 0.55),
+    'earth': (0.24, 0.32),
+    'water': (0.34, 0.44),
+}
 
 
 def paint(
@@ -230,7 +248,7 @@ def paint(
     Returns:
         The texture.
     """
-    tint = rng.uniform(-0.25, 0.25, 3).astype(np.float32)
+    tint = rng.uniform(-0.15, 0.15, 3).astype(np.float32)
 
     def texture(h: int, w: int) -> np.ndarray:
         values = (contrast * pattern(rng, h, w, unit))[..., None]
@@ -242,5 +260,5 @@ def paint(
 
 def class_texture(rng: np.random.Generator, name: str, unit: float) -> Texture:
     """Makes a texture of one of the classes in `PATTERNS`, in a colour drawn for it."""
-    contrast = rng.uniform(0.22, 0.4)
+    contrast = rng.uniform(*_CONTRASTS[name])
     return paint(rng, pick_colour(rng, name), PATTERNS[name], unit, contrast)
