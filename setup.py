@@ -1,6 +1,5 @@
 """setuptools entry: everything is in setup.cfg but the files that mim needs inside the package."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -12,16 +11,17 @@ MIM_FILES = ('configs', 'tools', 'model-index.yml')
 
 
 class BuildWithMim(build_py):
-    """Add ``mmcoat/.mim`` with configs, tools and model index: copies in a wheel, links when editable."""
+    """Add ``mmcoat/.mim`` with configs, tools and model index to a wheel.
+
+    Not when editable: onedl-mim looks into the checkout then, and would find every config twice.
+    """
 
     def run(self) -> None:
         super().run()
-        if self.editable_mode:
-            self._fill(ROOT / 'mmcoat' / '.mim', link=True)
-        else:
-            self._fill(Path(self.build_lib) / 'mmcoat' / '.mim', link=False)
+        if not getattr(self, 'editable_mode', False):  # old setuptools set it in editable builds only
+            self._fill(Path(self.build_lib) / 'mmcoat' / '.mim')
 
-    def _fill(self, target: Path, link: bool) -> None:
+    def _fill(self, target: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         for name in MIM_FILES:
             source, place = ROOT / name, target / name
@@ -31,9 +31,7 @@ class BuildWithMim(build_py):
                 place.unlink()
             elif place.is_dir():
                 shutil.rmtree(place)
-            if link:
-                place.symlink_to(os.path.relpath(source, target))
-            elif source.is_dir():
+            if source.is_dir():
                 shutil.copytree(source, place, ignore=shutil.ignore_patterns('__pycache__'))
             else:
                 shutil.copy2(source, place)
