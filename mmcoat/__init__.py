@@ -1,10 +1,30 @@
-"""mmcoat: CoaT backbones for the OpenMMLab toolboxes. Importing it registers the models."""
+"""mmcoat: CoaT backbones for the OpenMMLab toolboxes. Importing it makes ``type='CoaT'`` known to them.
+
+The import itself is light: PyTorch and the models come with the first use.
+"""
+
+import importlib
+from typing import Any
 
 from .version import __version__
 from .versions import check_versions
 
 check_versions()
 
-from .models import ARCH_ZOO, CoaT  # noqa: E402  the check gives the clear error first
+from mmengine.registry import MODELS as _MMENGINE_MODELS  # noqa: E402  after the clear error
 
-__all__ = ['ARCH_ZOO', 'CoaT', '__version__']
+_LAZY = {'CoaT': '.models', 'ARCH_ZOO': '.models', 'checkpoints': '.checkpoints'}
+__all__ = ['ARCH_ZOO', 'CoaT', '__version__', 'checkpoints']
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    module = importlib.import_module(_LAZY[name], __name__)
+    return module if name == 'checkpoints' else getattr(module, name)
+
+
+@_MMENGINE_MODELS.register_module(name='CoaT')
+def _coat(**settings: Any) -> Any:
+    """Build the backbone; the class takes this function's place once ``mmcoat.models`` is imported."""
+    return __getattr__('CoaT')(**settings)

@@ -24,7 +24,7 @@ VALID_ARGUMENTS = (
 )
 
 
-@MMENGINE_MODELS.register_module()  # plain type='CoaT', once mmcoat is imported
+@MMENGINE_MODELS.register_module(force=True)  # plain type='CoaT', instead of the lazy builder
 @MODELS.register_module()  # type='mmcoat.CoaT', with nothing imported
 class CoaT(BaseModule):
     """Backbone with serial stages and, in the full CoaT models, parallel blocks across their scales.
