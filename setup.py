@@ -18,7 +18,9 @@ class BuildWithMim(build_py):
 
     def run(self) -> None:
         super().run()
-        if not getattr(self, 'editable_mode', False):  # old setuptools set it in editable builds only
+        if not getattr(
+            self, 'editable_mode', False
+        ):  # old setuptools set it in editable builds only
             self._fill(Path(self.build_lib) / 'mmcoat' / '.mim')
 
     def _fill(self, target: Path) -> None:

@@ -71,7 +71,9 @@ def test_stages_that_do_not_run_cost_nothing():
 
 def test_scales_with_the_image():
     small, large = (total(flops.count_arch('lite_small', (n, n)))[1] for n in (224, 448))
-    assert large == pytest.approx(4 * small, rel=0.01)  # linear in the pixels, which is the paper's point
+    assert large == pytest.approx(
+        4 * small, rel=0.01
+    )  # linear in the pixels, which is the paper's point
 
 
 def test_a_whole_model():

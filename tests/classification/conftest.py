@@ -14,12 +14,12 @@ _library = None
 def _make_torchvision_importable() -> None:
     global _library
     try:
-        import torchvision  # noqa: F401
+        import torchvision
     except RuntimeError:
         _library = torch.library.Library('torchvision', 'DEF')
         for name in _OPERATORS:
             _library.define(f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-        import torchvision  # noqa: F401
+        import torchvision
 
 
 if find_spec('mmpretrain'):

@@ -32,9 +32,7 @@ train_pipeline = [
 # Crop ratio 0.9: int(224 / 0.9) = 248. The authors' script takes 256 / 224, a ratio of 0.875; timm takes 0.9.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='ResizeEdge', scale=248, edge='short', backend='pillow', interpolation='bicubic'
-    ),
+    dict(type='ResizeEdge', scale=248, edge='short', backend='pillow', interpolation='bicubic'),
     dict(type='CenterCrop', crop_size=224),
     dict(type='PackInputs'),
 ]
@@ -46,9 +44,7 @@ train_dataloader = dict(
     drop_last=True,
     # three views of a picture, each on another GPU; an epoch is as long as without
     sampler=dict(type='RepeatAugSampler', shuffle=True, num_repeats=3),
-    dataset=dict(
-        type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline
-    ),
+    dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline),
 )
 val_dataloader = dict(
     batch_size=128,
