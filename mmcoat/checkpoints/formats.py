@@ -12,8 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmcoat.models.arch import ARCH_ZOO
-
 from .errors import CheckpointError
 
 OFFICIAL_MARK = 'cls_token1'  # every official file has it, no file of ours
@@ -143,6 +141,8 @@ def convert_in_place(state_dict: dict[str, Any], prefix: str, model: nn.Module) 
 
 def guess_arch(state_dict: Mapping[str, Tensor]) -> str:
     """Say in words which arch the weights (under our names) seem to be of."""
+    from mmcoat.models.arch import ARCH_ZOO  # the models import this package when they are defined
+
     dims, depths, stage = [], [], 0
     while f'stages.{stage}.cls_token' in state_dict:
         dims.append(state_dict[f'stages.{stage}.cls_token'].shape[-1])

@@ -1,5 +1,6 @@
 """What MMPretrain needs to be importable, and skipping where it is not installed."""
 
+import importlib
 from importlib.util import find_spec
 
 import pytest
@@ -14,12 +15,11 @@ _library = None
 def _make_torchvision_importable() -> None:
     global _library
     try:
-        import torchvision
+        importlib.import_module('torchvision')
     except RuntimeError:
         _library = torch.library.Library('torchvision', 'DEF')
         for name in _OPERATORS:
             _library.define(f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-        import torchvision
 
 
 if find_spec('mmpretrain'):
