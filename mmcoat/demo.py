@@ -39,13 +39,13 @@ class DemoOptions:
     """
 
     work_dir: str = 'work_dirs/demo'
-    iterations: int = 220
+    iterations: int = 340
     batch_size: int = 4
-    crop: int = 128
+    crop: int = 96
     image_size: tuple[int, int] = (160, 128)
-    train_images: int = 400
+    train_images: int = 1000
     val_images: int = 40
-    lr: float = 4e-4
+    lr: float = 1.2e-3
     seed: int = 0
 
 
@@ -119,7 +119,7 @@ def demo_config(options: DemoOptions, data_root: Path) -> Config:
             'randomness': dict(seed=options.seed),
         }
     )
-    warmup = max(1, iterations // 10)
+    warmup = max(1, iterations // 20)
     cfg.param_scheduler = [
         dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=warmup),
         dict(type='PolyLR', eta_min=0.0, power=1.0, begin=warmup, end=iterations, by_epoch=False),

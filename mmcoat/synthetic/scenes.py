@@ -160,8 +160,8 @@ def _buildings(
 ) -> None:
     left = canvas.width * rng.uniform(-0.1, 0.4)
     for _ in range(int(rng.integers(1, 4))):
-        right = left + canvas.width * rng.uniform(0.16, 0.32)
-        top = horizon - canvas.height * rng.uniform(0.18, 0.4)
+        right = left + canvas.width * rng.uniform(0.22, 0.4)
+        top = horizon - canvas.height * rng.uniform(0.22, 0.4)
         block = [(left, horizon + 1), (left, top), (right, top), (right, horizon + 1)]
         if rng.random() < 0.3:
             block.insert(2, ((left + right) / 2, top - 0.08 * canvas.height))
@@ -175,7 +175,7 @@ def _buildings(
 
 def _ground_in_bands(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
     """Lays two or three kinds of ground in front of each other."""
-    count = 2 if rng.random() < 0.6 else 3
+    count = 2 if rng.random() < 0.85 else 3
     shares = np.concatenate([[0], np.cumsum(rng.dirichlet(np.full(count, 12.0)))])
     edges = horizon + (canvas.height - horizon) * shares
     names = rng.choice(_GROUNDS, count, replace=False, p=_BAND_WEIGHTS)
@@ -239,9 +239,9 @@ def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
     """Stands trees, cars and persons on the ground, the nearer over the farther."""
     ground = _ground_names(canvas)
     wanted = [
-        (draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.5, int(rng.integers(0, 3))),
-        (draw_car, ('road', 'earth', 'grass'), 0.29, int(rng.choice(3, p=[0.2, 0.4, 0.4]))),
-        (draw_tree, ('grass', 'earth', 'sidewalk'), 0.5, int(rng.integers(1, 4))),
+        (draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.6, int(rng.integers(0, 3))),
+        (draw_car, ('road', 'earth', 'grass'), 0.37, int(rng.choice(3, p=[0.2, 0.4, 0.4]))),
+        (draw_tree, ('grass', 'earth', 'sidewalk'), 0.6, int(rng.integers(1, 4))),
     ]
     things = []
     for draw, grounds, size, count in wanted:
@@ -249,7 +249,7 @@ def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
             spot = _find_spot(canvas, rng, ground, grounds, horizon)
             # Side by side rather than in front of each other: forms that are hardly hidden.
             if spot is not None and all(
-                abs(spot[0] - thing[1]) > 0.17 * canvas.width for thing in things
+                abs(spot[0] - thing[1]) > 0.22 * canvas.width for thing in things
             ):
                 things.append((spot[1], spot[0], draw, size * rng.uniform(0.85, 1.15)))
     for y, x, draw, size in sorted(things, key=lambda thing: thing[0]):

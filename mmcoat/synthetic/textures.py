@@ -83,8 +83,8 @@ PALETTES: dict[str, tuple[tuple[float, float, float, float, float, float], ...]]
 }
 # How often the first row is taken outright. Classes that form and place give away anyway take odd
 # colours more often, which keeps colour alone from being enough for all the others.
-_USUAL = {'sky': 0.5, 'sidewalk': 0.65, 'tree': 0.75, 'grass': 0.8, 'building': 0.8}
-_USUAL_ELSE = 0.92
+_USUAL = {'sky': 0.75, 'sidewalk': 0.9, 'tree': 0.92, 'grass': 0.92, 'building': 0.92}
+_USUAL_ELSE = 0.96
 
 
 def pick_colour(rng: np.random.Generator, name: str) -> np.ndarray:

@@ -2,7 +2,7 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     # 1 GPU x 16 images; another total batch: --auto-scale-lr
-    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=1e-4),
+    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=1e-4, fused=True),
     paramwise_cfg=dict(norm_decay_mult=0.0, custom_keys={'cls_token': dict(decay_mult=0.0)}),
 )
 param_scheduler = [
