@@ -9,13 +9,14 @@ JOBS ?= $(MAX_JOBS)
 PIP = -m pip --disable-pip-version-check -q
 LINES = onedl upstream
 
-.PHONY: help demo demo-det test lint format clean $(LINES:%=test-%) $(LINES:%=env-%)
+.PHONY: help demo demo-det test test-mim lint format clean $(LINES:%=test-%) $(LINES:%=env-%)
 
 help:
 	@echo 'make demo           draw a data set, train UperNet with CoaT-Lite Small on it, show the result'
 	@echo 'make demo-det       the same with Mask R-CNN on drawn COCO images; compiles operators first'
 	@echo 'make test           all tests, on the OneDL line and on upstream OpenMMLab'
 	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other only)'
+	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
 	@echo 'make env-onedl      only the environment .venv-onedl, compiled operators included'
 	@echo 'make lint           ruff, the same as in CI and pre-commit'
 	@echo 'make format         let ruff format the code'
@@ -95,6 +96,10 @@ $(LINES:%=test-%): test-%: .venv-%/.installed
 		tests/classification
 
 test: test-onedl test-upstream
+
+# Every command of the two mims, each in a throw-away environment.
+test-mim: $(LINES:%=.venv-%/.installed)
+	@for line in $(LINES); do tests/mim/try_mim.sh $$line $(CURDIR)/.venv-$$line/bin/python || exit 1; done
 
 # ---------------------------------------------------------------- code
 

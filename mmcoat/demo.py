@@ -39,12 +39,12 @@ class DemoOptions:
     """
 
     work_dir: str = 'work_dirs/demo'
-    iterations: int = 340
+    iterations: int = 380
     batch_size: int = 4
     crop: int = 96
     image_size: tuple[int, int] = (160, 128)
     train_images: int = 1000
-    val_images: int = 40
+    val_images: int = 30
     lr: float = 1.2e-3
     seed: int = 0
 

@@ -9,8 +9,8 @@ from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 
 matplotlib.use('Agg')
-import matplotlib.pyplot as plt  # noqa: E402  the backend must be chosen first
-from matplotlib.patches import Patch  # noqa: E402
+import matplotlib.pyplot as plt
+from matplotlib.patches import Patch
 
 IGNORED = (255, 255, 255)
 

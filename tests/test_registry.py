@@ -24,7 +24,10 @@ def run(code: str) -> subprocess.CompletedProcess:
             'from mmengine.registry import init_default_scope; init_default_scope("mmseg");'
             'from mmengine.registry import MODELS; model = MODELS.build(cfg)',
         ),
-        ('CoaT', 'import mmcoat.models; from mmengine.registry import MODELS; model = MODELS.build(cfg)'),
+        (
+            'CoaT',
+            'import mmcoat.models; from mmengine.registry import MODELS; model = MODELS.build(cfg)',
+        ),
         ('CoaT', 'import mmcoat; from mmengine.registry import MODELS; model = MODELS.build(cfg)'),
         ('CoaT', 'import mmcoat; from mmseg.registry import MODELS; model = MODELS.build(cfg)'),
         ('CoaT', 'import mmcoat; from mmdet.registry import MODELS; model = MODELS.build(cfg)'),

@@ -42,7 +42,10 @@ def test_scripts_pass_everything_on(script, tmp_path):
     path = f'{tmp_path}:/usr/bin:/bin'
     result = subprocess.run(
         ['bash', script, *arguments, '--cfg-options', 'a=b c'],
-        capture_output=True, text=True, check=True, env={'PATH': path, 'GPUS': '3'},
+        capture_output=True,
+        text=True,
+        check=True,
+        env={'PATH': path, 'GPUS': '3'},
     )
     passed = result.stdout.splitlines()
     tool = 'train.py' if 'train' in script.name else 'test.py'
@@ -67,9 +70,7 @@ def test_missing_config(monkeypatch, capsys):
 
 
 def test_missing_data(monkeypatch, capsys, tmp_path):
-    error = fails(
-        monkeypatch, capsys, 'train', CONFIG, '--cfg-options', f'data_root={tmp_path}/no'
-    )
+    error = fails(monkeypatch, capsys, 'train', CONFIG, '--cfg-options', f'data_root={tmp_path}/no')
     assert f'folder {tmp_path}/no does not exist' in error
     assert 'images/{training,validation}/*.jpg with annotations' in error
 
@@ -80,8 +81,15 @@ def test_amp_without_gpu(monkeypatch, capsys, tmp_path):
     make_ade20k(tmp_path / 'ade', train=1, val=1, size=(64, 64), seed=0)
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     error = fails(
-        monkeypatch, capsys, 'train', CONFIG, '--amp', '--work-dir', tmp_path,
-        '--cfg-options', f'data_root={tmp_path}/ade',
+        monkeypatch,
+        capsys,
+        'train',
+        CONFIG,
+        '--amp',
+        '--work-dir',
+        tmp_path,
+        '--cfg-options',
+        f'data_root={tmp_path}/ade',
     )
     assert '--amp needs a GPU' in error
 
@@ -89,8 +97,14 @@ def test_amp_without_gpu(monkeypatch, capsys, tmp_path):
 def test_print_config(monkeypatch, capsys, tmp_path):
     saved = tmp_path / 'all.py'
     status = run_tool(
-        monkeypatch, 'print_config', CONFIG, '--save-path', saved,
-        '--cfg-options', 'data_root=elsewhere', 'model.backbone.crpe_window=[(3,4),(5,4)]',
+        monkeypatch,
+        'print_config',
+        CONFIG,
+        '--save-path',
+        saved,
+        '--cfg-options',
+        'data_root=elsewhere',
+        'model.backbone.crpe_window=[(3,4),(5,4)]',
     )
     assert status == 0
     text = capsys.readouterr().out

@@ -19,7 +19,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--work-dir', default=default.work_dir, help='where everything goes')
     parser.add_argument('--iterations', type=int, default=default.iterations, help='training steps')
     parser.add_argument('--batch-size', type=int, default=default.batch_size, help='images a step')
-    parser.add_argument('--crop', type=int, default=default.crop, help='side of the crops in pixels')
+    parser.add_argument(
+        '--crop', type=int, default=default.crop, help='side of the crops in pixels'
+    )
     parser.add_argument(
         '--image-size',
         type=int,

@@ -4,6 +4,7 @@ Every function paints one object whose foot is at column `x` and row `y` and whi
 pixels high, and returns its region.
 """
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -152,7 +153,7 @@ def draw_umbrella(
     dome = np.linspace(0, np.pi, 25)
     parts = [(pen.box(-0.025, 0, 0.025, 0.6), bark)]
     edges = np.cos(np.linspace(0, np.pi, 6))
-    for index, (right, left) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for index, (right, left) in enumerate(itertools.pairwise(edges)):
         # A gore narrows towards the top like a meridian of a globe.
         outline = [(0.55 * right * np.sin(a), 0.5 + 0.5 * np.cos(a)) for a in dome[12::-1]]
         outline += [(0.55 * left * np.sin(a), 0.5 + 0.5 * np.cos(a)) for a in dome[:13]]

@@ -75,7 +75,7 @@ def street_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
         draw_balloon(canvas, rng, width * rng.uniform(0.1, 0.9), 0.05 * height + size, size)
     if rng.random() < 0.75:
         _mountains(canvas, rng, horizon)
-    if rng.random() < 0.7:
+    if rng.random() < 0.6:
         _buildings(canvas, rng, horizon)
     if rng.random() < 0.4:
         _ground_with_street(canvas, rng, horizon)
@@ -145,8 +145,8 @@ def _mountains(
     x = np.arange(canvas.width, dtype=np.float32)
     outline = np.full(canvas.width, horizon, np.float32)
     for _ in range(int(rng.integers(2, 5))):
-        peak = horizon - canvas.height * rng.uniform(0.24, 0.38)
-        centre, slope = rng.uniform(0, canvas.width), rng.uniform(0.5, 1.0)
+        peak = horizon - canvas.height * rng.uniform(0.26, 0.36)
+        centre, slope = rng.uniform(0, canvas.width), rng.uniform(0.3, 0.6)
         outline = np.minimum(outline, peak + slope * np.abs(x - centre))
     outline += 1.5 * canvas.unit * noise(rng, 1, canvas.width, 1, 5 * canvas.unit)[0]
     _fill(canvas, rng, 'mountain', outline, contrast)
@@ -159,8 +159,8 @@ def _buildings(
     contrast: tuple[float, float] | None = None,
 ) -> None:
     left = canvas.width * rng.uniform(-0.1, 0.4)
-    for _ in range(int(rng.integers(1, 4))):
-        right = left + canvas.width * rng.uniform(0.22, 0.4)
+    for _ in range(int(rng.integers(1, 3))):
+        right = left + canvas.width * rng.uniform(0.25, 0.4)
         top = horizon - canvas.height * rng.uniform(0.22, 0.4)
         block = [(left, horizon + 1), (left, top), (right, top), (right, horizon + 1)]
         if rng.random() < 0.3:
@@ -240,7 +240,7 @@ def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
     ground = _ground_names(canvas)
     wanted = [
         (draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.6, int(rng.integers(0, 3))),
-        (draw_car, ('road', 'earth', 'grass'), 0.37, int(rng.choice(3, p=[0.2, 0.4, 0.4]))),
+        (draw_car, ('road', 'earth', 'grass'), 0.34, int(rng.choice(3, p=[0.2, 0.5, 0.3]))),
         (draw_tree, ('grass', 'earth', 'sidewalk'), 0.6, int(rng.integers(1, 4))),
     ]
     things = []

@@ -148,7 +148,10 @@ def test_out_indices_keep_their_order_and_count_from_the_end(image):
     [
         (dict(arch='lite_huge'), "'lite_huge' is unknown; choose one of .*lite_mini"),
         (dict(arch={**TINY, 'depth': 3}), r"unknown: \['depth'\]"),
-        (dict(arch={k: v for k, v in TINY.items() if k != 'num_heads'}), r"missing: \['num_heads'\]"),
+        (
+            dict(arch={k: v for k, v in TINY.items() if k != 'num_heads'}),
+            r"missing: \['num_heads'\]",
+        ),
         (dict(arch={**TINY, 'serial_depths': [1, 1]}), 'one entry per stage'),
         (dict(arch={**TINY, 'num_heads': 7}), 'num_heads must divide'),
         (dict(arch={**TINY, 'parallel_stages': [0, 1]}), 'the same embed_dims'),
@@ -264,7 +267,9 @@ def test_no_decay_on_norms_and_class_tokens():
         ),
     )
     groups = {
-        id(p): group['weight_decay'] for group in wrapper.optimizer.param_groups for p in group['params']
+        id(p): group['weight_decay']
+        for group in wrapper.optimizer.param_groups
+        for p in group['params']
     }
     assert len(groups) == len(list(model.parameters()))
     for name, parameter in model.named_parameters():

@@ -35,8 +35,10 @@ def samples(count: int, size: int):
 
 
 def test_all_variants_are_there():
-    upernet = {f'upernet_coat_{v}_ade20k.py' for v in
-               ('lite_t', 'lite_mini', 'lite_s', 'lite_m', 't', 'mini', 's')}
+    upernet = {
+        f'upernet_coat_{v}_ade20k.py'
+        for v in ('lite_t', 'lite_mini', 'lite_s', 'lite_m', 't', 'mini', 's')
+    }
     light = {f'{h}_coat_{v}_ade20k.py' for h in ('fpn', 'segformer') for v in ('lite_s', 's')}
     assert upernet | light == set(NAMES)
 
@@ -47,8 +49,10 @@ def test_builds_and_steps(name):
     consumer = model.neck if model.with_neck else model.decode_head
     assert list(model.backbone.out_channels) == list(consumer.in_channels)
     data = model.data_preprocessor(
-        dict(inputs=[torch.randint(0, 255, (3, SIZE, SIZE), dtype=torch.uint8)] * 2,
-             data_samples=samples(2, SIZE)),
+        dict(
+            inputs=[torch.randint(0, 255, (3, SIZE, SIZE), dtype=torch.uint8)] * 2,
+            data_samples=samples(2, SIZE),
+        ),
         training=True,
     )
     losses = model(**data, mode='loss')
@@ -66,7 +70,9 @@ def test_builds_and_steps(name):
 @pytest.mark.parametrize('name', NAMES)
 def test_recipe(name):
     cfg = load(name)
-    assert cfg.model.backbone.init_cfg.checkpoint.startswith('https://vcl.ucsd.edu/coat/pretrained/coat_')
+    assert cfg.model.backbone.init_cfg.checkpoint.startswith(
+        'https://vcl.ucsd.edu/coat/pretrained/coat_'
+    )
     arch = cfg.model.backbone.arch
     assert f'coat_{arch}_' in cfg.model.backbone.init_cfg.checkpoint
     assert cfg.model.data_preprocessor.test_cfg.size_divisor == 32
@@ -105,7 +111,13 @@ def test_test_time_augmentation_and_odd_images():
     for flip in (False, True):
         view = sample.clone()
         view.set_metainfo(
-            dict(img_shape=(50, 70), ori_shape=(50, 70), flip=flip, flip_direction='horizontal', img_path='a.jpg')
+            dict(
+                img_shape=(50, 70),
+                ori_shape=(50, 70),
+                flip=flip,
+                flip_direction='horizontal',
+                img_path='a.jpg',
+            )
         )
         metas.append([view])
     data = dict(inputs=[[v] for v in views], data_samples=metas)

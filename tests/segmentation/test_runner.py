@@ -65,9 +65,7 @@ def test_train_resume_test_browse(monkeypatch, tmp_path, data_root, small_config
     assert rates == {1e-4 / 8}
 
     # go on where it stopped
-    status = run_tool(
-        monkeypatch, *train, '--resume', *options(data_root, 'train_cfg.max_iters=3')
-    )
+    status = run_tool(monkeypatch, *train, '--resume', *options(data_root, 'train_cfg.max_iters=3'))
     assert status == 0
     resumed = read_checkpoint(work_dir / 'iter_3.pth')
     assert resumed['meta']['iter'] == 3
@@ -84,7 +82,13 @@ def test_train_resume_test_browse(monkeypatch, tmp_path, data_root, small_config
 
     browsed = tmp_path / 'browse'
     status = run_tool(
-        monkeypatch, 'browse_dataset', small_config, '--output-dir', browsed, '--number', 3,
+        monkeypatch,
+        'browse_dataset',
+        small_config,
+        '--output-dir',
+        browsed,
+        '--number',
+        3,
         *options(data_root),
     )
     assert status == 0
@@ -97,5 +101,7 @@ def test_wrong_checkpoints_are_refused(monkeypatch, tmp_path, data_root, small_c
     arguments = ['test', small_config, other, '--work-dir', tmp_path, *options(data_root)]
     assert run_tool(monkeypatch, *arguments) == 2
     assert 'does not fit the model of this config' in capsys.readouterr().err
-    assert run_tool(monkeypatch, 'test', small_config, tmp_path / 'no.pth', *options(data_root)) == 2
+    assert (
+        run_tool(monkeypatch, 'test', small_config, tmp_path / 'no.pth', *options(data_root)) == 2
+    )
     assert 'does not exist' in capsys.readouterr().err
