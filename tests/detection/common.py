@@ -33,7 +33,9 @@ def small(name: str) -> Config:
 
 def build(cfg: Config) -> torch.nn.Module:
     init_default_scope('mmdet')
-    return MODELS.build(cfg.model)
+    model = MODELS.build(cfg.model)
+    model.init_weights()  # as the Runner does; Deformable DETR's level embedding is unset memory before
+    return model
 
 
 def batch(sizes=((64, 96), (96, 64)), objects=(2, 0)) -> dict:
