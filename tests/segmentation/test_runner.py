@@ -80,6 +80,10 @@ def test_train_resume_test_browse(monkeypatch, tmp_path, data_root, small_config
     assert len(list(out.glob('*.png'))) == 2
     assert len(list(pictures.rglob('*.png'))) == 2
 
+    # test-time augmentation, with views as small as 32 pixels
+    arguments = ['test', small_config, first, '--work-dir', work_dir, '--tta']
+    assert run_tool(monkeypatch, *arguments, *options(data_root)) == 0
+
     browsed = tmp_path / 'browse'
     status = run_tool(
         monkeypatch,
