@@ -76,11 +76,15 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     """Read a config file and merge ``--cfg-options`` into it.
 
     Raises:
-        UsageError: The file is missing, or an option does not fit the config.
+        UsageError: The file is missing, needs a package that is, or an option does not fit the config.
     """
     if not Path(path).is_file():
         raise UsageError(f'config {path} does not exist')
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except ImportError as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f'config {path} needs a toolbox that is not installed: {reason}') from None
     try:
         cfg.merge_from_dict(options or {})
     except (KeyError, TypeError, IndexError) as error:

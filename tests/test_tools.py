@@ -69,6 +69,16 @@ def test_missing_config(monkeypatch, capsys):
     assert 'config no.py does not exist' in fails(monkeypatch, capsys, 'train', 'no.py')
 
 
+def test_missing_toolbox(monkeypatch, capsys, tmp_path):
+    config = tmp_path / 'needs_more.py'
+    config.write_text(
+        "custom_imports = dict(imports='no_such_toolbox', allow_failed_imports=False)"
+    )
+    error = fails(monkeypatch, capsys, 'print_config', config)
+    assert 'needs a toolbox that is not installed' in error
+    assert 'no_such_toolbox' in error
+
+
 def test_missing_data(monkeypatch, capsys, tmp_path):
     error = fails(monkeypatch, capsys, 'train', CONFIG, '--cfg-options', f'data_root={tmp_path}/no')
     assert f'folder {tmp_path}/no does not exist' in error

@@ -1,23 +1,9 @@
+_base_ = './detector_coat.py'
+
 # ATSS with DyHead (arXiv 2106.08322) as MMDetection trains it on Swin, its drop path included.
 model = dict(
     type='ATSS',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=128,
-    ),
-    backbone=dict(
-        type='mmcoat.CoaT',
-        arch='lite_small',
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.2,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_small_8d362f48.pth',
-        ),
-    ),
+    data_preprocessor=dict(pad_size_divisor=128),
     neck=[
         dict(
             type='FPN',

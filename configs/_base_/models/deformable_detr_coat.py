@@ -1,3 +1,5 @@
+_base_ = './detector_coat.py'
+
 # Deformable DETR: multi-scale, single stage, no box refinement. mmcoat's class is MMDetection's; it
 # also loads the official files. Images are padded to the largest of their batch only, as officially.
 model = dict(
@@ -6,23 +8,8 @@ model = dict(
     num_feature_levels=4,
     with_box_refine=False,
     as_two_stage=False,
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=1,
-    ),
-    backbone=dict(
-        type='mmcoat.CoaT',
-        arch='lite_small',
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.0,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_small_8d362f48.pth',
-        ),
-    ),
+    data_preprocessor=dict(pad_size_divisor=1),
+    backbone=dict(drop_path_rate=0.0),
     neck=dict(
         type='ChannelMapper',
         in_channels=[128, 320, 512],

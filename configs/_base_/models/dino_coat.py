@@ -1,26 +1,12 @@
+_base_ = './detector_coat.py'
+
 # DINO with 4 scales (arXiv 2203.03605) as MMDetection trains it; the drop path of its Swin.
 model = dict(
     type='DINO',
     num_queries=900,
     with_box_refine=True,
     as_two_stage=True,
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=1,
-    ),
-    backbone=dict(
-        type='mmcoat.CoaT',
-        arch='lite_small',
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.2,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_small_8d362f48.pth',
-        ),
-    ),
+    data_preprocessor=dict(pad_size_divisor=1),
     neck=dict(
         type='ChannelMapper',
         in_channels=[128, 320, 512],

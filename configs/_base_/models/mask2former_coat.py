@@ -1,3 +1,5 @@
+_base_ = './detector_coat.py'
+
 # Mask2Former for instance segmentation (arXiv 2112.01527) as MMDetection trains it on Swin-T, its drop
 # path included.
 num_classes = 80
@@ -6,11 +8,6 @@ _positional_encoding = dict(num_feats=128, normalize=True)
 model = dict(
     type='Mask2Former',
     data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=32,
         pad_mask=True,
         mask_pad_value=0,
         pad_seg=False,
@@ -25,16 +22,7 @@ model = dict(
             )
         ],
     ),
-    backbone=dict(
-        type='mmcoat.CoaT',
-        arch='lite_small',
-        out_indices=(0, 1, 2, 3),
-        drop_path_rate=0.3,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_small_8d362f48.pth',
-        ),
-    ),
+    backbone=dict(out_indices=(0, 1, 2, 3), drop_path_rate=0.3),
     panoptic_head=dict(
         type='Mask2FormerHead',
         in_channels=[64, 128, 320, 512],

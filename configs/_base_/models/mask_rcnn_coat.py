@@ -1,24 +1,10 @@
+_base_ = './detector_coat.py'
+
 # Mask R-CNN with FPN: MMDetection's R50 heads, as the official CoaT. CoaT-Lite Small stands for all variants.
 model = dict(
     type='MaskRCNN',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_mask=True,
-        pad_size_divisor=32,
-    ),
-    backbone=dict(
-        type='mmcoat.CoaT',
-        arch='lite_small',
-        out_indices=(0, 1, 2, 3),
-        drop_path_rate=0.0,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_small_8d362f48.pth',
-        ),
-    ),
+    data_preprocessor=dict(pad_mask=True),
+    backbone=dict(out_indices=(0, 1, 2, 3), drop_path_rate=0.0),
     neck=dict(type='FPN', in_channels=[64, 128, 320, 512], out_channels=256, num_outs=5),
     rpn_head=dict(
         type='RPNHead',

@@ -1,23 +1,8 @@
+_base_ = './detector_coat.py'
+
 # RetinaNet as MMDetection trains it on Swin-T, its drop path included.
 model = dict(
     type='RetinaNet',
-    data_preprocessor=dict(
-        type='DetDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_size_divisor=32,
-    ),
-    backbone=dict(
-        type='mmcoat.CoaT',
-        arch='lite_small',
-        out_indices=(1, 2, 3),
-        drop_path_rate=0.2,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_small_8d362f48.pth',
-        ),
-    ),
     neck=dict(
         type='FPN',
         in_channels=[128, 320, 512],

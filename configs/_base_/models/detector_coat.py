@@ -1,0 +1,20 @@
+# What the detectors share: preprocessing and the backbone. CoaT-Lite Small stands for all variants.
+model = dict(
+    data_preprocessor=dict(
+        type='DetDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_size_divisor=32,
+    ),
+    backbone=dict(
+        type='mmcoat.CoaT',
+        arch='lite_small',
+        out_indices=(1, 2, 3),
+        drop_path_rate=0.2,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_small_8d362f48.pth',
+        ),
+    ),
+)
