@@ -27,7 +27,9 @@ def build(name: str, **changes) -> torch.nn.Module:
     config = load(CONFIG_OF[name])
     config.model.backbone.init_cfg = None
     config.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
-    return ROOT_MODELS.build(config.model).eval()
+    model = ROOT_MODELS.build(config.model)
+    model.init_weights()  # the level embedding is unset memory before, which may hold NaN
+    return model.eval()
 
 
 def official(name: str) -> dict[str, torch.Tensor]:
