@@ -1,12 +1,12 @@
 """The demo: draw a data set, train a real config on it from scratch, evaluate, draw the results."""
 
+import argparse
 import contextlib
 import io
 import logging
 import sys
 import time
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,14 +101,8 @@ def demo_config(options: DemoOptions, data_root: Path) -> Config:
     _set_size(cfg, crop, min(options.image_size))
     cfg.merge_from_dict(
         {
-            'work_dir': str(Path(options.work_dir) / 'run'),
-            'model.backbone.init_cfg': None,
+            **from_scratch(options),
             'model.data_preprocessor.size': (crop, crop),
-            'train_dataloader.batch_size': options.batch_size,
-            'train_dataloader.num_workers': 0,
-            'train_dataloader.persistent_workers': False,
-            'val_dataloader.num_workers': 0,
-            'val_dataloader.persistent_workers': False,
             'optim_wrapper.optimizer.lr': options.lr,
             'train_cfg.max_iters': iterations,
             'train_cfg.val_interval': max(1, iterations // 4),
@@ -128,6 +122,31 @@ def demo_config(options: DemoOptions, data_root: Path) -> Config:
         cfg[name].type = 'mmcoat.PresentClassIoU'
     engine.fit_to_devices(cfg)
     return cfg
+
+
+def from_scratch(options: Any) -> dict[str, Any]:
+    """Return the overrides that both demos need: no weights, small batches, data read in this process."""
+    return {
+        'work_dir': str(Path(options.work_dir) / 'run'),
+        'model.backbone.init_cfg': None,
+        'train_dataloader.batch_size': options.batch_size,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'val_dataloader.num_workers': 0,
+        'val_dataloader.persistent_workers': False,
+    }
+
+
+def add_demo_arguments(parser: argparse.ArgumentParser, default: Any) -> None:
+    """Add the options that both demos have, with the values of ``default``."""
+    add = parser.add_argument
+    add('--work-dir', default=default.work_dir, help='where everything goes')
+    add('--iterations', type=int, default=default.iterations, help='training steps')
+    add('--batch-size', type=int, default=default.batch_size, help='images a step')
+    add('--train-images', type=int, default=default.train_images, help='scenes to train on')
+    add('--val-images', type=int, default=default.val_images, help='scenes to evaluate on')
+    add('--lr', type=float, default=default.lr, help='highest learning rate')
+    add('--seed', type=int, default=default.seed, help='of scenes and training')
 
 
 def _set_size(cfg: Config, crop: int, short_side: int) -> None:
@@ -203,6 +222,3 @@ def say(text: str, end: str = '\n') -> None:
     """Write to the terminal at once."""
     sys.stdout.write(text + end)
     sys.stdout.flush()
-
-
-__all__: Sequence[str] = ['DemoOptions', 'demo_config', 'run_demo']

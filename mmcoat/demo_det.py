@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmcoat import engine
-from mmcoat.demo import History, build_runner, describe, say
+from mmcoat.demo import History, build_runner, describe, from_scratch, say
 from mmcoat.synthetic import make_coco
 
 CONFIG = 'mask_rcnn_coat_lite_s_1x_coco.py'
@@ -97,13 +97,7 @@ def det_demo_config(options: DetDemoOptions, data_root: Path) -> Config:
     _set_scale(cfg, options.short_side)
     cfg.merge_from_dict(
         {
-            'work_dir': str(Path(options.work_dir) / 'run'),
-            'model.backbone.init_cfg': None,
-            'train_dataloader.batch_size': options.batch_size,
-            'train_dataloader.num_workers': 0,
-            'train_dataloader.persistent_workers': False,
-            'val_dataloader.num_workers': 0,
-            'val_dataloader.persistent_workers': False,
+            **from_scratch(options),
             # fused: one pass over 40 M parameters instead of ten, a fifth of a step on CPU
             'optim_wrapper.optimizer': dict(lr=options.lr, fused=True),
             # a network that starts from nothing meets steep gradients

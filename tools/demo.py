@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from mmcoat import engine
-from mmcoat.demo import DemoOptions, run_demo
+from mmcoat.demo import DemoOptions, add_demo_arguments, run_demo
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,9 +16,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     default = DemoOptions()
-    parser.add_argument('--work-dir', default=default.work_dir, help='where everything goes')
-    parser.add_argument('--iterations', type=int, default=default.iterations, help='training steps')
-    parser.add_argument('--batch-size', type=int, default=default.batch_size, help='images a step')
+    add_demo_arguments(parser, default)
     parser.add_argument(
         '--crop', type=int, default=default.crop, help='side of the crops in pixels'
     )
@@ -30,14 +28,6 @@ def parse_args() -> argparse.Namespace:
         default=default.image_size,
         help='size of the scenes in pixels',
     )
-    parser.add_argument(
-        '--train-images', type=int, default=default.train_images, help='scenes to train on'
-    )
-    parser.add_argument(
-        '--val-images', type=int, default=default.val_images, help='scenes to evaluate on'
-    )
-    parser.add_argument('--lr', type=float, default=default.lr, help='highest learning rate')
-    parser.add_argument('--seed', type=int, default=default.seed, help='of scenes and training')
     return parser.parse_args()
 
 

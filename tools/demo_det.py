@@ -8,6 +8,7 @@ import argparse
 import sys
 
 from mmcoat import engine
+from mmcoat.demo import add_demo_arguments
 from mmcoat.demo_det import DetDemoOptions, run_det_demo
 
 
@@ -16,20 +17,10 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     default = DetDemoOptions()
-    parser.add_argument('--work-dir', default=default.work_dir, help='where everything goes')
-    parser.add_argument('--iterations', type=int, default=default.iterations, help='training steps')
-    parser.add_argument('--batch-size', type=int, default=default.batch_size, help='images a step')
+    add_demo_arguments(parser, default)
     parser.add_argument(
         '--short-side', type=int, default=default.short_side, help='height of the scenes in pixels'
     )
-    parser.add_argument(
-        '--train-images', type=int, default=default.train_images, help='scenes to train on'
-    )
-    parser.add_argument(
-        '--val-images', type=int, default=default.val_images, help='scenes to evaluate on'
-    )
-    parser.add_argument('--lr', type=float, default=default.lr, help='highest learning rate')
-    parser.add_argument('--seed', type=int, default=default.seed, help='of scenes and training')
     return parser.parse_args()
 
 
