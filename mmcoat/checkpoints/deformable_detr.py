@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .errors import CheckpointError
 from .formats import drop_classifier, mismatches, own_state_dict
+from .whole_models import unwrap_in_place
 
 # every official file has it; MMDetection's names do not begin with 'transformer.'
 OFFICIAL_MARK = 'transformer.level_embed'
@@ -121,8 +122,7 @@ def convert_deformable_detr(state_dict: dict[str, Any], prefix: str, model: nn.M
         CheckpointError: Anything is missing, unexpected, or of another shape.
     """
     inner = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
-    if isinstance(inner.get('model'), Mapping):
-        inner = dict(inner['model'])
+    unwrap_in_place(inner)
     if OFFICIAL_MARK not in inner:
         return False
     weights, expected = mmdet_state_dict(inner), model.state_dict()
