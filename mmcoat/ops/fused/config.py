@@ -1,0 +1,118 @@
+"""Block sizes of all kernels, in one place: the only file to touch when tuning for a GPU.
+
+Chosen by design for an H100 or H200 (132 multiprocessors), not tuned on one: 64 bytes or more of
+neighbouring channels per token, 16 to 32 elements a thread, and about four programs per multiprocessor.
+"""
+
+import dataclasses
+
+PROGRAMS = 4 * 132  # what fills the chip; more splits only make the final sums longer
+MAX_SPLITS = 128
+
+
+def cdiv(a: int, b: int) -> int:
+    """Quotient, rounded up."""
+    return -(-a // b)
+
+
+def power_of_2(n: int) -> int:
+    """The smallest power of two that is not smaller than ``n``."""
+    return 1 << max(n - 1, 0).bit_length()
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """A patch of a map: rows, columns and channels of one program, all powers of two."""
+
+    height: int
+    width: int
+    channels: int
+    num_warps: int = 4
+
+    def grid(
+        self, shape: tuple[int, int, int, int], used: int | None = None
+    ) -> tuple[int, int, int]:
+        """(programs, tiles in y, tiles in x) for a map.
+
+        Args:
+            shape: (B, H, W, C).
+            used: Channels that a program really has, where they are fewer than its block.
+        """
+        batch, height, width, channels = shape
+        tiles_y, tiles_x = cdiv(height, self.height), cdiv(width, self.width)
+        return batch * tiles_y * tiles_x * cdiv(channels, used or self.channels), tiles_y, tiles_x
+
+
+def channel_block(channels: int) -> int:
+    """Channels of a program where they are independent: 64, or 32 where that leaves fewer idle."""
+    return 64 if channels % 64 == 0 else 32
+
+
+def conv_tile(channels: int) -> Tile:
+    """Depthwise convolution: 4096 elements."""
+    block = channel_block(channels)
+    return Tile(4, 1024 // block, block)
+
+
+def conv_norm_tile(channels: int) -> Tile:
+    """Depthwise convolution and norm: all channels of a token in one program."""
+    block = max(power_of_2(channels), 16)
+    tokens = max(4096 // block, 4)
+    return Tile(2 if tokens < 32 else 4, tokens // (2 if tokens < 32 else 4), block)
+
+
+def norm_rows(channels: int) -> int:
+    """Tokens of one step of a norm, with all their channels."""
+    return max(4096 // power_of_2(channels), 1)
+
+
+def norm_grad_programs(tokens: int, rows: int) -> int:
+    """Programs of a norm's gradient."""
+    return min(cdiv(tokens, rows), PROGRAMS)
+
+
+def attention_heads(head_width: int) -> int:
+    """Heads of one program of the attention kernels: narrow heads share one, as a block-diagonal matrix."""
+    return max(1, 32 // head_width)
+
+
+def attention_block(head_width: int) -> int:
+    """Channels of one program of the attention kernels; ``tl.dot`` asks for 16 at least."""
+    return max(16, power_of_2(attention_heads(head_width) * head_width))
+
+
+def attention_tile(head_width: int) -> Tile:
+    """Relative position encoding and Q (K^T V)."""
+    block = attention_block(head_width)
+    return Tile(8, 16, block) if block <= 32 else Tile(8, 8, block)
+
+
+def token_block(head_width: int) -> int:
+    """Tokens of one step of the products over all tokens."""
+    return 64
+
+
+def splits(tokens: int, programs: int, step: int) -> tuple[int, int]:
+    """(number of splits, tokens of one) of a sum over ``tokens``; no split is empty.
+
+    Args:
+        tokens: Length of the sum.
+        programs: Programs that there are without splitting.
+        step: Tokens of one step; a split is a multiple of it.
+    """
+    wanted = min(max(PROGRAMS // programs, 1), MAX_SPLITS, cdiv(tokens, step))
+    length = cdiv(cdiv(tokens, wanted), step) * step
+    return cdiv(tokens, length), length
+
+
+GRAD_ELEMENTS = 8192  # taps x tokens x channels of one step of the parameters' gradients
+
+
+def grad_channels(channels: int) -> int:
+    """Channels of a program that sums parameters' gradients."""
+    return 32
+
+
+def grad_programs(rows: int, blocks: int) -> int:
+    """Programs that share the rows of a map when parameters' gradients are summed."""
+    return min(rows, max(PROGRAMS // blocks, 1))

@@ -1,0 +1,91 @@
+"""How a Triton kernel becomes an operator of PyTorch, and how its launches are counted.
+
+The operators are defined with ``torch.library.triton_op``: torch.compile sees the kernels inside, and each
+operator still has its own shapes, gradient and place in the dispatcher. Under ``TRITON_INTERPRET=1`` the
+kernels are Python functions that no compiler can trace; the same operators are then opaque custom ones.
+"""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+
+INTERPRETED = os.environ.get('TRITON_INTERPRET', '0') == '1'
+
+if INTERPRETED:
+
+    def wrap_triton(kernel: Any) -> Any:
+        """An interpreted kernel is launched as it is."""
+        return kernel
+else:
+    from torch.library import wrap_triton
+
+__all__ = ['INTERPRETED', 'Launch', 'define', 'launch', 'record_launches', 'wrap_triton']
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+    """One launch of a kernel: what a test needs to count its bytes or to compile it ahead of time."""
+
+    kernel: Any
+    grid: int
+    args: tuple
+    constants: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the kernel's function."""
+        return getattr(self.kernel, 'kernel', self.kernel).fn.__name__
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all tensors, each once; operators pass views of just what a kernel reads or writes."""
+        return sum(x.numel() * x.element_size() for x in self.args if isinstance(x, Tensor))
+
+
+_records: list[list[Launch]] = []
+
+
+@contextlib.contextmanager
+def record_launches() -> Iterator[list[Launch]]:
+    """Collect every launch of the block; with tensors on the meta device nothing else happens."""
+    record: list[Launch] = []
+    _records.append(record)
+    try:
+        yield record
+    finally:
+        _records.remove(record)
+
+
+def launch(kernel: Any, grid: int, *args: Any, **constants: Any) -> None:
+    """Run ``grid`` programs of a kernel; ``args[0]`` must be a tensor.
+
+    Args:
+        kernel: Result of ``wrap_triton``.
+        grid: Number of programs; every kernel here has a grid of one dimension, the one without a low limit.
+        args: Tensors and numbers in the order of the kernel's signature.
+        constants: The kernel's ``tl.constexpr`` arguments, ``num_warps`` and ``num_stages``.
+    """
+    for record in _records:
+        record.append(Launch(kernel, grid, args, constants))
+    if args[0].is_meta or (INTERPRETED and isinstance(args[0], FakeTensor)):
+        return
+    kernel[(grid,)](*args, **constants)
+
+
+def define(name: str) -> Callable[[Callable], Any]:
+    """Decorator: make a function of tensors the operator ``mmcoat::name``; its kernels go through ``launch``."""
+    if not INTERPRETED:
+        return torch.library.triton_op(f'mmcoat::{name}', mutates_args=())
+
+    def decorate(function: Callable) -> Any:
+        operator = torch.library.custom_op(f'mmcoat::{name}', function, mutates_args=())
+        operator.register_fake(function)  # allocates the outputs; launch() does nothing
+        return operator
+
+    return decorate

@@ -1,0 +1,197 @@
+"""The plain operations equal the reference in value and gradient, and keep less for backward."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from mmcoat import CoaT
+from mmcoat.ops import plain, reference
+
+HEADS = 8
+WIDTHS = (8, 16, 19, 27, 32, 40, 64)  # of a head, over all archs
+EPS = 1e-6
+
+
+def random(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, dtype=dtype, requires_grad=True)
+
+
+def filters(channels: int, dtype: torch.dtype = torch.float64) -> tuple[list, list]:
+    sizes = [(3, 2), (5, 3), (7, 3)]
+    parts = [(heads * channels // HEADS, window) for window, heads in sizes]
+    return (
+        [random(width, 1, window, window, dtype=dtype) for width, window in parts],
+        [random(width, dtype=dtype) for width, _ in parts],
+    )
+
+
+def compare(function: str, tensors: list[Tensor], *args, rtol: float = 1e-9) -> None:
+    """Compare values and all gradients; ``args`` use ``tensors``."""
+    results = []
+    for module in (reference, plain):
+        out = getattr(module, function)(*args)
+        out = out if isinstance(out, tuple | list) else (out,)
+        weights = [torch.linspace(-1, 1, o.numel(), dtype=o.dtype).view_as(o) for o in out]
+        loss = sum((o * w).sum() for o, w in zip(out, weights, strict=True))
+        results.append([*out, *torch.autograd.grad(loss, tensors)])
+        with torch.no_grad():  # the path of inference
+            silent = getattr(module, function)(*args)
+            silent = silent if isinstance(silent, tuple | list) else (silent,)
+        torch.testing.assert_close(list(silent), list(out), rtol=rtol, atol=rtol)
+    torch.testing.assert_close(results[1], results[0], rtol=rtol, atol=rtol)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize('width', WIDTHS)
+@pytest.mark.parametrize('size', [(1, 5, 7), (2, 6, 3)])
+def test_conv_attention(width, size):
+    channels = HEADS * width
+    qkv_cls, qkv = random(size[0], 1, 3, channels), random(*size, 3, channels)
+    weights, biases = filters(channels)
+    tensors = [qkv_cls, qkv, *weights, *biases]
+    compare('conv_attention', tensors, qkv_cls, qkv, weights, biases, HEADS, width**-0.5)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('width', [8, 40])
+def test_conv_attention_in_low_precision(dtype, width):
+    """Against the reference in float64: as near as the reference in the same precision, and twice that."""
+    channels = HEADS * width
+    tensors = [random(2, 1, 3, channels), random(2, 9, 8, 3, channels)]
+    weights, biases = filters(channels)
+    exact = reference.conv_attention(*tensors, weights, biases, HEADS, 0.3)
+    low = [t.to(dtype) for t in tensors]
+    low_filters = [[t.to(dtype) for t in group] for group in (weights, biases)]
+    for i in range(2):
+        worst = [
+            (module.conv_attention(*low, *low_filters, HEADS, 0.3)[i] - exact[i]).abs().max()
+            for module in (reference, plain)
+        ]
+        assert worst[1] <= 2 * worst[0]
+
+
+@pytest.mark.parametrize('shape', [(2, 1, 24), (1, 5, 7, 24), (2, 40, 40, 24)])
+def test_norm_linear(shape):
+    tensors = [random(*shape), random(24), random(24), random(72, 24), random(72)]
+    x, gamma, beta, weight, bias = tensors
+    compare('norm_linear', tensors, x, gamma, beta, EPS, weight, bias)
+
+
+@pytest.mark.parametrize('residual', [False, True])
+def test_linear_add(residual):
+    x, weight, bias, skip = random(2, 5, 7, 24), random(16, 24), random(16), random(2, 5, 7, 16)
+    tensors = [x, weight, bias, *([skip] if residual else [])]
+    compare('linear_add', tensors, x, weight, bias, skip if residual else None)
+
+
+@pytest.mark.parametrize('residual', [False, True])
+@pytest.mark.parametrize('shape', [(2, 1, 24), (2, 5, 7, 24)])
+def test_norm_mlp(shape, residual):
+    x, gamma, beta = random(*shape), random(24), random(24)
+    weights, biases = (random(96, 24), random(24, 96)), (random(96), random(24))
+    tensors = [x, gamma, beta, *weights, *biases]
+    compare('norm_mlp', tensors, x, gamma, beta, EPS, weights, biases, residual)
+
+
+@pytest.mark.parametrize('residual', [False, True])
+def test_norm_mlp_in_chunks(monkeypatch, residual):
+    """In float32, where chunks are used, with a last chunk that is not full."""
+    monkeypatch.setattr(plain.mlp, '_CHUNK_VALUES', 1)  # the smallest chunks: 256 tokens
+    f32 = dict(dtype=torch.float32)
+    x, gamma, beta = random(1, 23, 27, 24, **f32), random(24, **f32), random(24, **f32)
+    weights = random(96, 24, **f32), random(24, 96, **f32)
+    biases = random(96, **f32), random(24, **f32)
+    assert len(plain.mlp._chunks(x.view(-1, 24), 96, torch.float32)) == 3
+    tensors = [x, gamma, beta, *weights, *biases]
+    for tensor in weights:
+        tensor.data *= 0.2
+    compare('norm_mlp', tensors, x, gamma, beta, EPS, weights, biases, residual, rtol=2e-4)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_conv_pos_enc(dtype):
+    tensors = [
+        random(2, 5, 7, 24, dtype=dtype),
+        random(24, 1, 3, 3, dtype=dtype),
+        random(24, dtype=dtype),
+    ]
+    compare('conv_pos_enc', tensors, *tensors, rtol=1e-9 if dtype == torch.float64 else 1e-5)
+
+
+@pytest.mark.parametrize('with_residuals', [False, True])
+def test_scale_exchange(with_residuals):
+    maps = [random(2, *size, 8) for size in ((9, 11), (4, 5), (2, 2))]
+    residuals = [random(*x.shape) for x in maps] if with_residuals else None
+    compare('scale_exchange', maps + (residuals or []), maps, residuals)
+
+
+# ---------------------------------------------------------------------- the whole backbone
+
+
+def backbone_results(model: CoaT, backend: str, x: Tensor) -> list[Tensor]:
+    model.set_backend(backend).zero_grad()
+    out = model(x)
+    sum((o * o).mean() for o in out).backward()
+    return [*out, *(p.grad for p in model.parameters() if p.grad is not None)]
+
+
+@pytest.mark.parametrize('arch', ['lite_tiny', 'tiny'])
+@pytest.mark.parametrize('arguments', [{}, dict(with_cp=True), dict(frozen_stages=2)])
+def test_gradients_of_the_backbone(arch, arguments):
+    model = CoaT(arch, **arguments).double()
+    x = torch.randn(2, 3, 75, 66, dtype=torch.float64)
+    results = [backbone_results(model, name, x) for name in ('reference', 'plain')]
+    assert len(results[0]) == len(results[1])
+    torch.testing.assert_close(results[1], results[0], rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize('arch', ['lite_tiny', 'tiny'])
+def test_drop_path_draws_the_same(arch):
+    model = CoaT(arch, drop_path_rate=0.4, drop_rate=0.0).double().train()
+    x = torch.randn(2, 3, 64, 64, dtype=torch.float64)
+    results = []
+    for backend in ('reference', 'plain'):
+        torch.manual_seed(3)
+        results.append(backbone_results(model, backend, x))
+    torch.testing.assert_close(results[1], results[0], rtol=1e-7, atol=1e-9)
+
+
+def test_autocast_trains():
+    """Gradients under bfloat16 autocast point where those of float32 do."""
+    model = CoaT('lite_tiny')
+    x = torch.randn(2, 3, 64, 64)
+    exact = backbone_results(model, 'plain', x)
+    with torch.autocast('cpu', torch.bfloat16):
+        low = backbone_results(model, 'plain', x)
+        named = backbone_results(model, 'reference', x)
+    flat = [torch.cat([t.float().flatten() for t in r[4:]]) for r in (exact, low, named)]
+    near = [torch.cosine_similarity(flat[0], flat[i], dim=0) for i in (1, 2)]
+    assert near[0] > 0.99
+    assert near[0] > near[1] - 0.005  # no worse than the reference under autocast
+
+
+def saved_bytes(model: CoaT, backend: str, x: Tensor) -> int:
+    """Return the bytes that autograd keeps for backward, each storage once, without parameters."""
+    model.set_backend(backend)
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(x)
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize(('arch', 'most'), [('lite_small', 0.55), ('tiny', 0.6)])
+def test_keeps_less_for_backward(arch, most):
+    model, x = CoaT(arch), torch.randn(1, 3, 96, 96)
+    assert saved_bytes(model, 'plain', x) <= most * saved_bytes(model, 'reference', x)
