@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from mmcoat.ops import scale_exchange
+from mmcoat import ops
 
 from .conv_attention import ConvPosEnc, ConvRelPosEnc, FactorizedConvAttention
 from .tokens import DropPath
@@ -26,10 +26,26 @@ class Mlp(nn.Module):
         self.act = nn.GELU()
         self.fc2 = nn.Linear(hidden_channels, channels)
         self.drop = nn.Dropout(drop_rate)
+        self.backend = 'auto'
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
-        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+    def forward(self, x: Tensor, norm: nn.LayerNorm, residual: bool) -> Tensor:
+        """Return the MLP of the normed tokens, added to the tokens with ``residual``.
+
+        Args:
+            x: Tokens, (..., C).
+            norm: The norm before; it belongs to the block.
+            residual: Whether the tokens are added.
+
+        Returns:
+            (..., C).
+        """
+        if self.training and self.drop.p > 0:
+            out = self.drop(self.fc2(self.drop(self.act(self.fc1(norm(x))))))
+            return x + out if residual else out
+        weights = self.fc1.weight, self.fc2.weight
+        biases = self.fc1.bias, self.fc2.bias
+        run = ops.select(self.backend, x)
+        return run.norm_mlp(x, norm.weight, norm.bias, norm.eps, weights, biases, residual)
 
 
 class SerialBlock(nn.Module):
@@ -61,14 +77,16 @@ class SerialBlock(nn.Module):
     def forward(self, cls_token: Tensor, x: Tensor, cpe: ConvPosEnc, crpe: ConvRelPosEnc) -> Tokens:
         """(B, 1, C) and (B, H, W, C) -> the same shapes; ``cpe`` and ``crpe`` belong to the stage."""
         x = cpe(x)
-        branch = self.attn(self.norm1(cls_token), self.norm1(x), crpe)
-        cls_token, x = self._add(cls_token, x, branch)
-        branch = self.mlp(self.norm2(cls_token)), self.mlp(self.norm2(x))
-        return self._add(cls_token, x, branch)
+        # Without drop path the sums happen inside the operations.
+        inside = not self.drop_path.is_active
+        tokens = self.attn(cls_token, x, self.norm1, crpe, residual=inside)
+        cls_token, x = tokens if inside else self._add((cls_token, x), tokens)
+        tokens = tuple(self.mlp(t, self.norm2, residual=inside) for t in (cls_token, x))
+        return tokens if inside else self._add((cls_token, x), tokens)
 
-    def _add(self, cls_token: Tensor, x: Tensor, branch: Tokens) -> Tokens:
+    def _add(self, tokens: Tokens, branch: Tokens) -> Tokens:
         branch_cls, branch_x = self.drop_path(*branch)
-        return cls_token + branch_cls, x + branch_x
+        return tokens[0] + branch_cls, tokens[1] + branch_x
 
 
 class ParallelBranch(nn.Module):
@@ -108,6 +126,7 @@ class ParallelBlock(nn.Module):
         )
         self.mlp = Mlp(channels, int(channels * mlp_ratio), drop_rate)
         self.drop_path = DropPath(drop_path_rate)
+        self.backend = 'auto'
 
     def forward(
         self, tokens: list[Tokens], cpes: list[ConvPosEnc], crpes: list[ConvRelPosEnc]
@@ -116,17 +135,32 @@ class ParallelBlock(nn.Module):
         branches = self.branches.values()
         tokens = [(cls, cpe(x)) for (cls, x), cpe in zip(tokens, cpes, strict=True)]
         attended = [
-            branch.attn(branch.norm1(cls), branch.norm1(x), crpe)
+            branch.attn(cls, x, branch.norm1, crpe, residual=False)
             for branch, (cls, x), crpe in zip(branches, tokens, crpes, strict=True)
         ]
-        # Class tokens have no size: the exchange gives every scale their sum.
-        cls_sum = sum(cls for cls, _ in attended)
-        exchanged = scale_exchange([x for _, x in attended])
-        tokens = [self._add(own, (cls_sum, x)) for own, x in zip(tokens, exchanged, strict=True)]
-        return [
-            self._add((cls, x), (self.mlp(branch.norm2(cls)), self.mlp(branch.norm2(x))))
-            for branch, (cls, x) in zip(branches, tokens, strict=True)
+        inside = not self.drop_path.is_active
+        exchanged = self._exchange(attended, tokens if inside else None)
+        if not inside:
+            exchanged = [self._add(*pair) for pair in zip(tokens, exchanged, strict=True)]
+        tokens = exchanged
+        branch_tokens = [
+            tuple(self.mlp(t, branch.norm2, residual=inside) for t in own)
+            for branch, own in zip(branches, tokens, strict=True)
         ]
+        if inside:
+            return branch_tokens
+        return [self._add(*pair) for pair in zip(tokens, branch_tokens, strict=True)]
+
+    def _exchange(self, tokens: list[Tokens], residuals: list[Tokens] | None) -> list[Tokens]:
+        """Give every scale the sum of all, plus its residual."""
+        # Class tokens have no size: the exchange gives every scale their sum.
+        cls_sum = sum(cls for cls, _ in tokens)
+        maps = [x for _, x in tokens]
+        run = ops.select(self.backend, maps[0])
+        if residuals is None:
+            return [(cls_sum, x) for x in run.scale_exchange(maps)]
+        maps = run.scale_exchange(maps, [x for _, x in residuals])
+        return [(own + cls_sum, x) for (own, _), x in zip(residuals, maps, strict=True)]
 
     def _add(self, tokens: Tokens, branch: Tokens) -> Tokens:
         branch_cls, branch_x = self.drop_path(*branch)

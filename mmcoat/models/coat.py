@@ -8,7 +8,7 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from torch import Tensor, nn
 
-from mmcoat import checkpoints
+from mmcoat import checkpoints, ops
 from mmcoat.registry import MODELS
 
 from .arch import ARCH_ZOO, parse_arch, parse_crpe_window
@@ -20,7 +20,7 @@ from .tokens import tokens_to_map
 OUT_TYPES = ('featmap', 'cls_token')
 VALID_ARGUMENTS = (
     'arch, in_channels, out_indices, out_type, drop_rate, drop_path_rate, crpe_window, '
-    'frozen_stages, with_cp, init_cfg'
+    'frozen_stages, with_cp, fused, init_cfg'
 )
 
 
@@ -43,6 +43,7 @@ class CoaT(BaseModule):
         frozen_stages: -1 freezes nothing, 0 the first patch embedding, i the first i stages. The parallel
             blocks count as one more stage after the serial ones.
         with_cp: Recompute blocks in backward to save memory; the gradients are the same.
+        fused: Whether the fused CUDA operations (Triton) run: None where they can, False never, True must.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes official, timm and own files.
             A file that does not fit raises an error. Other initialisers work as in MMEngine.
 
@@ -62,6 +63,7 @@ class CoaT(BaseModule):
         crpe_window: Any = ((3, 2), (5, 3), (7, 3)),
         frozen_stages: int = -1,
         with_cp: bool = False,
+        fused: bool | None = None,
         init_cfg: dict | list[dict] | None = None,
         **unknown: Any,
     ):
@@ -88,6 +90,7 @@ class CoaT(BaseModule):
             self._make_cls_head()
         self.reset_parameters()
         self._freeze()
+        self.set_backend({None: 'auto', True: 'fused', False: 'plain'}[_check_fused(fused)])
 
     @property
     def out_channels(self) -> tuple[int, ...]:
@@ -154,6 +157,23 @@ class CoaT(BaseModule):
         if not -1 <= frozen_stages <= last:
             raise ValueError(f'frozen_stages must be from -1 to {last}, got {frozen_stages}')
         return frozen_stages
+
+    def set_backend(self, backend: str) -> 'CoaT':
+        """Choose the form of the operations: results are the same, speed and memory are not.
+
+        Args:
+            backend: ``'auto'`` (fused on CUDA where Triton runs, else plain), ``'fused'``, ``'plain'``
+                (PyTorch operations, fast and lean), or ``'reference'`` (the mathematics as it is written).
+
+        Raises:
+            ValueError: An unknown backend.
+            RuntimeError: ``'fused'``, where it cannot run.
+        """
+        ops.check_backend(backend)
+        for module in self.modules():
+            if hasattr(module, 'backend'):
+                module.backend = backend
+        return self
 
     # ------------------------------------------------------------------ weights
 
@@ -282,6 +302,12 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ValueError(f'{name} must be one of {choices}, got {value!r}')
     return value
+
+
+def _check_fused(fused: bool | None) -> bool | None:
+    if fused is not None and not isinstance(fused, bool):
+        raise ValueError(f'fused must be None, True or False, got {fused!r}')
+    return fused
 
 
 def _check_rate(name: str, value: float) -> float:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mmcoat.ops import conv_pos_enc, conv_rel_pos_enc, factorized_attention
+from mmcoat import ops
 
 
 class ConvPosEnc(nn.Module):
@@ -18,13 +18,15 @@ class ConvPosEnc(nn.Module):
 
     def __init__(self, channels: int, kernel_size: int = 3):
         super().__init__()
+        self.backend = 'auto'
         self.proj = nn.Conv2d(
             channels, channels, kernel_size, padding=kernel_size // 2, groups=channels
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C); the class token is left as it is by the caller."""
-        return conv_pos_enc(x, self.proj.weight, self.proj.bias)
+        run = ops.select(self.backend, x)
+        return run.conv_pos_enc(x, self.proj.weight, self.proj.bias)
 
 
 class ConvRelPosEnc(nn.Module):
@@ -51,11 +53,13 @@ class ConvRelPosEnc(nn.Module):
             group = heads * width
             self.convs.append(nn.Conv2d(group, group, window, padding=window // 2, groups=group))
 
+    def filters(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Return weights (Cw, 1, K, K) and biases (Cw,), one per window."""
+        return [conv.weight for conv in self.convs], [conv.bias for conv in self.convs]
+
     def forward(self, q: Tensor, v: Tensor) -> Tensor:
         """(B, H, W, C) queries and values -> (B, H, W, C)."""
-        weights = [conv.weight for conv in self.convs]
-        biases = [conv.bias for conv in self.convs]
-        return conv_rel_pos_enc(q, v, weights, biases)
+        return ops.conv_rel_pos_enc(q, v, *self.filters())
 
 
 class FactorizedConvAttention(nn.Module):
@@ -69,21 +73,45 @@ class FactorizedConvAttention(nn.Module):
 
     def __init__(self, channels: int, num_heads: int = 8, drop_rate: float = 0.0):
         super().__init__()
+        self.backend = 'auto'
         self.num_heads = num_heads
         self.scale = (channels // num_heads) ** -0.5
         self.qkv = nn.Linear(channels, channels * 3)
         self.proj = nn.Linear(channels, channels)
         self.drop = nn.Dropout(drop_rate)
 
-    def forward(self, cls_token: Tensor, x: Tensor, crpe: ConvRelPosEnc) -> tuple[Tensor, Tensor]:
-        """(B, 1, C) and (B, H, W, C) -> the same shapes."""
+    def forward(
+        self, cls_token: Tensor, x: Tensor, norm: nn.LayerNorm, crpe: ConvRelPosEnc, residual: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the attention of the normed tokens, added to the tokens with ``residual``.
+
+        Args:
+            cls_token: (B, 1, C).
+            x: Image tokens, (B, H, W, C).
+            norm: The norm before; it belongs to the block.
+            crpe: The relative position encoding; it belongs to the stage.
+            residual: Whether the tokens are added.
+
+        Returns:
+            The shapes of the tokens.
+        """
+        run = ops.select(self.backend, x)
         # (B, ..., C) -> (B, ..., 3, C)
-        qkv_cls = self.qkv(cls_token).unflatten(-1, (3, -1))
-        qkv = self.qkv(x).unflatten(-1, (3, -1))
-        out_cls, out = factorized_attention(qkv_cls, qkv, self.num_heads, self.scale)
-        q, _, v = qkv.unbind(-2)  # unbind, not indexing: one gradient buffer instead of three
-        out = out + crpe(q, v)
-        return self.drop(self.proj(out_cls)), self.drop(self.proj(out))
+        qkv_cls, qkv = (
+            run.norm_linear(
+                tokens, norm.weight, norm.bias, norm.eps, self.qkv.weight, self.qkv.bias
+            ).unflatten(-1, (3, -1))
+            for tokens in (cls_token, x)
+        )
+        out = run.conv_attention(qkv_cls, qkv, *crpe.filters(), self.num_heads, self.scale)
+        if self.training and self.drop.p > 0:
+            out = [self.drop(self.proj(tokens)) for tokens in out]
+            return (cls_token + out[0], x + out[1]) if residual else tuple(out)
+        skips = (cls_token, x) if residual else (None, None)
+        return tuple(
+            run.linear_add(tokens, self.proj.weight, self.proj.bias, skip)
+            for tokens, skip in zip(out, skips, strict=True)
+        )
 
 
 def init_linear(module: nn.Module) -> None:

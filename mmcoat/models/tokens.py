@@ -29,9 +29,14 @@ class DropPath(torch.nn.Module):
         super().__init__()
         self.rate = rate
 
+    @property
+    def is_active(self) -> bool:
+        """Whether ``forward`` changes anything."""
+        return self.training and self.rate > 0.0
+
     def forward(self, cls_token: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scale or drop (B, 1, C) and (B, H, W, C) with one draw per sample."""
-        if self.rate == 0.0 or not self.training:
+        if not self.is_active:
             return cls_token, x
         keep = 1.0 - self.rate
         mask = cls_token.new_empty(x.shape[0], 1, 1).bernoulli_(keep).div_(keep)

@@ -1,0 +1,180 @@
+"""Conv-attention that keeps queries, keys and values for backward, and recomputes all that follows them."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from . import heads
+from .common import compute_dtype, no_autocast, wants_gradient
+
+
+def conv_attention(
+    qkv_cls: Tensor,
+    qkv: Tensor,
+    weights: list[Tensor],
+    biases: list[Tensor],
+    num_heads: int,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """Return factorized attention with the convolutional relative position encoding.
+
+    See ``reference.conv_attention``.
+    """
+    dtype = compute_dtype(qkv)
+    with no_autocast(qkv):
+        qkv_cls, qkv = qkv_cls.to(dtype), qkv.to(dtype)
+        tensors = [*weights, *biases]
+        compiling = torch.compiler.is_compiling()
+        if wants_gradient(qkv_cls, qkv, *tensors) and not compiling:
+            return ConvAttention.apply(qkv_cls, qkv, num_heads, scale, *tensors)
+        return _forward(qkv_cls, qkv, weights, biases, num_heads, scale)[:2]
+
+
+def _tokens(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, ..., 3, C) -> three (B, N, C), views."""
+    return qkv.flatten(1, -3).unbind(-2)
+
+
+def _forward(qkv_cls, qkv, weights, biases, num_heads, scale):
+    (q_cls, k_cls, v_cls), (q, k, v) = _tokens(qkv_cls), _tokens(qkv)
+    # The maximum only keeps exp() in range: no gradient needs to pass through it.
+    top = torch.maximum(k.detach().amax(1, keepdim=True), k_cls.detach())
+    weight, weight_cls = _exp(k - top), _exp(k_cls - top)
+    total = weight.sum(1, keepdim=True) + weight_cls  # (B, 1, C)
+    if k.dtype == torch.float16:  # a sum over many tokens would leave the range
+        weight, weight_cls, total = weight / total, weight_cls / total, torch.ones_like(total)
+    context = heads.contract(weight, v, num_heads)
+    context = context + heads.contract(weight_cls, v_cls, num_heads)
+    context = context / heads.split(total, num_heads).transpose(-1, -2)
+    out = heads.apply(q, scale * context)
+    encoded = _convolve(v.view(qkv.shape[:3] + v.shape[-1:]), weights, biases)
+    if torch.is_grad_enabled():
+        out = out + q * encoded.flatten(1, 2)
+    else:
+        out.addcmul_(q, encoded.flatten(1, 2))
+    out_cls = heads.apply(q_cls, scale * context)
+    return out_cls, out.view(encoded.shape), top, total, context
+
+
+def _exp(x: Tensor) -> Tensor:
+    return x.exp() if torch.is_grad_enabled() else x.exp_()
+
+
+def _merge(weights: list[Tensor], biases: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return one filter bank of the largest window, the smaller ones framed by zeros.
+
+    More arithmetic than a convolution per window, but no copies into slices and out of them.
+    """
+    largest = max(weight.shape[-1] for weight in weights)
+    framed = [F.pad(weight, [(largest - weight.shape[-1]) // 2] * 4) for weight in weights]
+    return torch.cat(framed).to(x.dtype), torch.cat(list(biases)).to(x.dtype)
+
+
+def _convolve(v: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
+    """Return the depthwise convolution of (B, H, W, C), dense."""
+    weight, bias = _merge(weights, biases, v)
+    # (B, H, W, C) -> (B, C, H, W), channels last
+    v = v.contiguous().permute(0, 3, 1, 2)
+    out = F.conv2d(v, weight, bias, padding=weight.shape[-1] // 2, groups=weight.shape[0])
+    return out.permute(0, 2, 3, 1).contiguous()
+
+
+def _convolve_backward(grad: Tensor, v: Tensor, weights: list[Tensor], biases: list[Tensor]):
+    """Return the gradients of ``v`` (dense), ``weights`` and ``biases``; ``grad`` and ``v`` (B, H, W, C)."""
+    weight, _ = _merge(weights, biases, v)
+    grad, v = grad.permute(0, 3, 1, 2), v.permute(0, 3, 1, 2)
+    grad_v = _conv_backward(grad, v, weight, [True, False, False])[0].permute(0, 2, 3, 1)
+    # Filter gradients window by window, in float32: oneDNN is far slower with wide windows and in bfloat16.
+    sizes = [part.shape[0] for part in weights]
+    total = torch.promote_types(torch.float32, v.dtype)
+    layout = torch.channels_last
+    grads = [
+        _conv_backward(
+            g.to(total).contiguous(memory_format=layout),
+            x.to(total).contiguous(memory_format=layout),
+            part.to(total),
+            [False, True, True],
+        )
+        for g, x, part in zip(grad.split(sizes, 1), v.split(sizes, 1), weights, strict=True)
+    ]
+    grad_weights = [g[1].to(part.dtype) for g, part in zip(grads, weights, strict=True)]
+    return grad_v, grad_weights, [g[2].to(b.dtype) for g, b in zip(grads, biases, strict=True)]
+
+
+def _conv_backward(grad: Tensor, x: Tensor, weight: Tensor, mask: list[bool]):
+    channels, pad = weight.shape[0], weight.shape[-1] // 2
+    return torch.ops.aten.convolution_backward(
+        grad, x, weight, [channels], [1, 1], [pad, pad], [1, 1], False, [0, 0], channels, mask
+    )
+
+
+class ConvAttention(torch.autograd.Function):
+    """Keeps queries, keys and values, and per channel the maximum and the sum of the softmax.
+
+    The sum over tokens of P * dP, which the gradient of a softmax asks for, is the row sum of KV * dKV:
+    no pass over the tokens is needed for it.
+    """
+
+    @staticmethod
+    def forward(ctx, qkv_cls, qkv, num_heads, scale, *filters):
+        weights, biases = filters[: len(filters) // 2], filters[len(filters) // 2 :]
+        out_cls, out, top, total, context = _forward(
+            qkv_cls, qkv, weights, biases, num_heads, scale
+        )
+        ctx.save_for_backward(qkv_cls, qkv, top, total, context, *filters)
+        ctx.num_heads, ctx.scale = num_heads, scale
+        return out_cls, out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_out_cls, grad_out):
+        qkv_cls, qkv, top, total, context, *filters = ctx.saved_tensors
+        weights, biases = filters[: len(filters) // 2], filters[len(filters) // 2 :]
+        with no_autocast(qkv):
+            q, _, v = qkv.unbind(-2)
+            encoded = _convolve(v, weights, biases)
+            grad_v, grad_weights, grad_biases = _convolve_backward(
+                grad_out * q, v.contiguous(), weights, biases
+            )
+            # (B, H, W, C) -> (B, N, C)
+            encoding = encoded.mul_(grad_out).flatten(1, 2), grad_v.flatten(1, 2)
+            grads_out = grad_out_cls.contiguous(), grad_out.flatten(1, 2)
+            parts = [_tokens(qkv_cls), _tokens(qkv)]
+            grad_context = ctx.scale * sum(
+                heads.contract(part[0], grad, ctx.num_heads)
+                for part, grad in zip(parts, grads_out, strict=True)
+            )
+            softmax = top, total, context, grad_context
+            grad_cls = _backward_tokens(parts[0], grads_out[0], *softmax, ctx.scale)
+            grad = _backward_tokens(parts[1], grads_out[1], *softmax, ctx.scale, encoding)
+        grads = grad_cls.view(qkv_cls.shape), grad.view(qkv.shape)
+        return *grads, None, None, *grad_weights, *grad_biases
+
+
+def _backward_tokens(
+    qkv, grad_out, top, total, context, grad_context, scale, encoding=None
+) -> Tensor:
+    """Return the gradient of (q, k, v) of some tokens, (B, N, 3, C).
+
+    Args:
+        qkv: Three (B, N, C).
+        grad_out: Gradient of the result, (B, N, C).
+        top: Maximum of the keys, (B, 1, C).
+        total: Sum of the exponentials, (B, 1, C).
+        context: ``softmax(K)^T V``, (B, heads, Ch, Ch).
+        grad_context: Its gradient.
+        scale: Factor of the result.
+        encoding: What the position encoding adds to the gradients of q and v, each (B, N, C).
+    """
+    q, k, v = qkv
+    grad = q.new_empty(q.shape[0], q.shape[1], 3, q.shape[2])
+    grad_q, grad_k, grad_v = grad.unbind(-2)
+    weight = (k - top).exp_().div_(total)
+    product = (context * grad_context).sum(-1).flatten(1).unsqueeze(1)  # (B, 1, C)
+    extra_q, extra_v = encoding or (0, 0)
+    torch.add(heads.apply(grad_out, scale * context.transpose(-1, -2)), extra_q, out=grad_q)
+    torch.add(heads.apply(weight, grad_context), extra_v, out=grad_v)
+    inner = heads.apply(v, grad_context.transpose(-1, -2))
+    torch.mul(weight, inner.sub_(product), out=grad_k)
+    return grad

@@ -1,0 +1,63 @@
+"""Linear layers without a pass of their own for bias, GELU and residual, where the library allows it."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .common import compute_dtype, no_autocast, wants_gradient
+
+_ONEDNN_DTYPES = (torch.float32, torch.bfloat16)
+
+
+def _onednn_runs(x: Tensor) -> bool:
+    """Whether oneDNN's linear operator, which Inductor uses too, takes ``x``."""
+    return (
+        x.device.type == 'cpu'
+        and x.dtype in _ONEDNN_DTYPES
+        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.enabled
+        and hasattr(torch.ops.mkldnn, '_linear_pointwise')
+        and not torch.compiler.is_compiling()
+    )
+
+
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor, gelu: bool = False, residual: Tensor | None = None
+) -> Tensor:
+    """Return ``linear(x)`` without autograd, then with GELU or plus ``residual``.
+
+    On CPU, PyTorch's own linear copies the bias over the result before the product, and GELU and sum are
+    passes of their own; here they happen while the result is in registers.
+
+    Args:
+        x: (..., C).
+        weight: (D, C), in the dtype of ``x``.
+        bias: (D,), in the dtype of ``x``.
+        gelu: Whether GELU (exact, with erf) follows.
+        residual: (..., D), or None.
+
+    Returns:
+        (..., D).
+    """
+    if not _onednn_runs(x):
+        out = F.linear(x, weight, bias)
+        out = F.gelu(out) if gelu else out
+        return out if residual is None else out + residual
+    op = torch.ops.mkldnn._linear_pointwise
+    if residual is not None and residual.dtype == x.dtype:
+        return op.binary(x, residual.contiguous(), weight, bias, 'add')
+    out = op(x, weight, bias, 'gelu' if gelu else 'none', [], 'none')
+    return out if residual is None else out + residual
+
+
+def linear_add(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None) -> Tensor:
+    """Return ``linear(x) + residual``, (..., C) -> (..., D); without the sum if it is None.
+
+    The gradient needs ``x`` only, so that autograd's own linear serves in training.
+    """
+    if wants_gradient(x, weight, bias) or torch.compiler.is_compiling():
+        out = F.linear(x, weight, bias)
+        return out if residual is None else residual + out
+    dtype = compute_dtype(x)
+    with no_autocast(x):
+        return linear(x.to(dtype), weight.to(dtype), bias.to(dtype), residual=residual)
