@@ -9,7 +9,7 @@ JOBS ?= $(MAX_JOBS)
 PIP = -m pip --disable-pip-version-check -q
 LINES = onedl upstream
 
-.PHONY: help demo demo-det test test-mim lint format clean $(LINES:%=test-%) $(LINES:%=env-%)
+.PHONY: help demo demo-det benchmark test test-mim lint format clean $(LINES:%=test-%) $(LINES:%=env-%)
 
 help:
 	@echo 'make demo           draw a data set, train UperNet with CoaT-Lite Small on it, show the result'
@@ -18,6 +18,7 @@ help:
 	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other only)'
 	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
 	@echo 'make env-onedl      only the environment .venv-onedl, compiled operators included'
+	@echo 'make benchmark      speed and memory against timm and Swin-T (BENCHMARK_ARGS="--archs lite_small --sizes 512")'
 	@echo 'make lint           ruff, the same as in CI and pre-commit'
 	@echo 'make format         let ruff format the code'
 	@echo 'make clean          remove the environments and what they hold'
@@ -100,6 +101,24 @@ test: test-onedl test-upstream
 # Every command of the two mims, each in a throw-away environment.
 test-mim: $(LINES:%=.venv-%/.installed)
 	@for line in $(LINES); do tests/mim/try_mim.sh $$line $(CURDIR)/.venv-$$line/bin/python || exit 1; done
+
+# ---------------------------------------------------------------- speed
+
+# The preset takes an hour and more on 2 cores; `python tools/benchmark.py --help` tells what else there is.
+# MALLOC='$(KEEP_MEMORY)' measures with an allocator that keeps its memory, for all sides alike.
+BENCHMARK_ARGS ?= --preset cpu
+MALLOC ?=
+TIMM ?= timm==1.0.31
+
+# timm lies in a folder of its own, which only the benchmark sees, with the torchvision that it imports; its hub
+# client is not needed.
+.venv-onedl/benchmark/.installed: .venv-onedl/.installed
+	@echo '[install] $(TIMM)'
+	@.venv-onedl/bin/python $(PIP) install --no-deps --upgrade --target .venv-onedl/benchmark '$(TIMM)' '$(TORCHVISION)'
+	@touch $@
+
+benchmark: .venv-onedl/benchmark/.installed
+	@$(MALLOC) .venv-onedl/bin/python tools/benchmark.py $(BENCHMARK_ARGS)
 
 # ---------------------------------------------------------------- code
 

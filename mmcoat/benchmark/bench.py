@@ -1,0 +1,196 @@
+"""The run: case by case build, compare, time and weigh all contenders, and keep every result at once."""
+
+import gc
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from . import environment
+from .cases import Case, Grid
+from .compare import MismatchError, difference
+from .contenders import Contender, Setup, build, build_reference, compile_model, parse_contender
+from .errors import UnavailableError
+from .memory import peak_memory, weight_bytes
+from .results import Results, Row
+from .steps import BackboneStep, Outcome, graph_step
+from .timing import time_steps
+from .weights import images
+
+RESULTS_FILE = 'results.json'
+
+
+@dataclass
+class Options:
+    """How to measure.
+
+    Attributes:
+        grids: What, and who.
+        device: Where.
+        threads: Threads of PyTorch on CPU; None leaves its choice.
+        repeats: Rounds at least.
+        seconds: Seconds of rounds for each contender at least.
+        warmup: Steps before them, beside the first call.
+        official: Checkout of the paper's repository.
+        compile_mode: ``mode`` of ``torch.compile``.
+        tf32: Let float32 products and convolutions of CUDA round to TF32.
+        memory: Measure peak memory.
+        out: Folder of the results.
+    """
+
+    grids: list[Grid]
+    device: torch.device = field(default_factory=lambda: torch.device('cpu'))
+    threads: int | None = None
+    repeats: int = 10
+    seconds: float = 0.0
+    warmup: int = 2
+    official: Path | None = None
+    compile_mode: str = 'default'
+    tf32: bool = False
+    memory: bool = True
+    out: Path = Path('work_dirs/benchmark')
+
+
+class Benchmark:
+    """One run.
+
+    Args:
+        options: How to measure.
+        say: Takes the lines that tell how far it is.
+    """
+
+    def __init__(self, options: Options, say: Callable[[str], None]):
+        self.options = options
+        self.say = say
+        set_up(options)
+        self.results = Results(environment.describe(options.device))
+        self._reference: tuple[Case, Outcome] | None = None
+
+    def run(self) -> Results:
+        """Measure all cases; a keyboard interrupt ends the run with what there is."""
+        todo = [(grid, case) for grid in self.options.grids for case in grid.cases()]
+        try:
+            for number, (grid, case) in enumerate(todo, 1):
+                warning = environment.load_warning(torch.get_num_threads())
+                if warning:
+                    self.say(warning)
+                self.say(f'[{number}/{len(todo)}] {case}')
+                self.results.rows += self.measure(case, contenders_of(grid, case))
+                self.results.write(self.options.out / RESULTS_FILE)
+        except KeyboardInterrupt:
+            self.say('interrupted: the results so far are kept')
+            self.results.environment['interrupted'] = True
+            self.results.write(self.options.out / RESULTS_FILE)
+        return self.results
+
+    def measure(self, case: Case, contenders: list[Contender]) -> list[Row]:
+        """Measure one case."""
+        load = environment.load_average()
+        rows = {c.name: Row(case, c.name, load=load) for c in contenders}
+        steps: dict[str, Callable[[], object]] = {}
+        for contender in contenders:
+            row = rows[contender.name]
+            try:
+                steps[contender.name] = self._prepare(contender, case, row)
+                self.say(f'  {contender.name}: {_prepared_text(row)}')
+            except Exception as error:
+                row.stop(_status(error), error)
+                self.say(f'  {contender.name}: {row.status}: {row.reason}')
+            _free_memory()
+        self._time(steps, rows)
+        steps.clear()
+        torch._dynamo.reset()
+        _free_memory()
+        return list(rows.values())
+
+    def _prepare(self, contender: Contender, case: Case, row: Row) -> Callable[[], object]:
+        """Build a contender, make its first call, compare the outcome, and measure its memory."""
+        setup = Setup(case, self.options.device, self.options.official, self.options.compile_mode)
+        model = build(contender, setup)
+        row.parameters = sum(p.numel() for p in model.parameters())
+        row.weight_bytes = weight_bytes(model)
+        if contender.compiled:
+            model = compile_model(model, setup)
+        step = BackboneStep(model, self._images(case), case)
+        outcome = step.first()
+        row.first_call = outcome.seconds
+        if contender.is_coat:
+            found = difference(outcome, self._reference_outcome(case))
+            row.difference = asdict(found)
+            found.check(case.dtype)
+        del outcome
+        if self.options.memory:
+            step()  # what a first call keeps for good, such as workspaces, is no step's
+            row.peak_bytes = peak_memory(step, self.options.device)
+        return graph_step(step) if contender.graph else step
+
+    def _time(self, steps: dict[str, Callable[[], object]], rows: dict[str, Row]) -> None:
+        options = self.options
+        timings = time_steps(
+            steps, options.device, options.repeats, options.seconds, options.warmup
+        )
+        for name, timing in timings.items():
+            row = rows[name]
+            row.calls, row.samples = timing.calls, timing.samples
+            if timing.error is not None:
+                row.stop('failed', timing.error)
+            else:
+                low, median, high = row.quartiles
+                text = f'{median * 1e3:.1f} ms ({low * 1e3:.1f} to {high * 1e3:.1f})'
+                self.say(f'  {name}: {text}, {row.images_per_second:.2f} images/s')
+
+    def _images(self, case: Case) -> torch.Tensor:
+        return images(case.batch, case.size).to(self.options.device)
+
+    def _reference_outcome(self, case: Case) -> Outcome:
+        """Return what the float32 reference gives for the case; the same for its other precisions."""
+        key = Case(case.arch, case.size, case.batch, 'fp32', case.mode, case.model)
+        if self._reference is None or self._reference[0] != key:
+            self._reference = None
+            model = build_reference(case.arch).to(self.options.device)
+            model.train(case.mode == 'train')
+            self._reference = key, BackboneStep(model, self._images(case), key).first()
+        return self._reference[1]
+
+
+def set_up(options: Options) -> None:
+    """Fix threads and precision for all contenders alike."""
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    torch.backends.cuda.matmul.allow_tf32 = options.tf32
+    torch.backends.cudnn.allow_tf32 = options.tf32
+
+
+def contenders_of(grid: Grid, case: Case) -> list[Contender]:
+    """Return who takes part in a case of the grid.
+
+    Swin-T is one model, so it takes part for one arch only: Lite Small, its peer, or else the first.
+    """
+    swin_arch = 'lite_small' if 'lite_small' in grid.archs else grid.archs[0]
+    names = list(grid.contenders)
+    if grid.cuda_graph and case.batch == 1 and case.mode == 'inference':
+        names += [f'{name}-graph' for name in names if not name.endswith('-graph')]
+    contenders = [parse_contender(name) for name in dict.fromkeys(names)]
+    return [c for c in contenders if c.family != 'swin' or case.arch == swin_arch]
+
+
+def _status(error: Exception) -> str:
+    if isinstance(error, UnavailableError):
+        return 'unavailable'
+    return 'mismatch' if isinstance(error, MismatchError) else 'failed'
+
+
+def _prepared_text(row: Row) -> str:
+    parts = [f'first call {row.first_call:.2f} s']
+    if row.difference is not None:
+        parts.append(f'largest difference {row.difference["largest"]:.1e} std')
+    if row.peak_bytes is not None:
+        parts.append(f'peak {row.peak_bytes / 2**20:.1f} MB')
+    return ', '.join(parts)
+
+
+def _free_memory() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,90 @@
+"""Where a number was measured: machine, versions, threads, allocator."""
+
+import datetime
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmcoat.version import __version__
+from mmcoat.versions import installed_version
+
+MALLOC_VARIABLES = (
+    'MALLOC_MMAP_MAX_',
+    'MALLOC_TRIM_THRESHOLD_',
+    'MALLOC_TOP_PAD_',
+    'MALLOC_ARENA_MAX',
+)
+PACKAGES = {
+    'timm': ('timm',),
+    'triton': ('triton', 'pytorch-triton'),
+    'mmengine': ('onedl-mmengine', 'mmengine'),
+    'mmseg': ('onedl-mmsegmentation', 'mmsegmentation'),
+    'mmdet': ('onedl-mmdetection', 'mmdet'),
+}
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Return what a reader of the results needs to know; no host names and no paths but the command's."""
+    found = dict(
+        date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        mmcoat=__version__,
+        python=platform.python_version(),
+        torch=torch.__version__,
+        packages={name: installed_version(names) for name, names in PACKAGES.items()},
+        device=str(device),
+        cpu=cpu_name(),
+        cores=os.cpu_count(),
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        threads=torch.get_num_threads(),
+        allocator=allocator(),
+        load=load_average(),
+    )
+    if device.type == 'cuda':
+        found |= dict(
+            gpu=torch.cuda.get_device_name(device),
+            cuda=torch.version.cuda,
+            cudnn=torch.backends.cudnn.version(),
+            tf32=torch.backends.cuda.matmul.allow_tf32,
+        )
+    return found
+
+
+def cpu_name() -> str:
+    """Return the processor's name."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
+    return names[0] if names else platform.machine()
+
+
+def allocator() -> str:
+    """Say which settings of malloc are in force; they change a CPU's times for all contenders alike."""
+    parts = [f'{name}={os.environ[name]}' for name in MALLOC_VARIABLES if name in os.environ]
+    preloaded = os.environ.get('LD_PRELOAD')
+    if preloaded:
+        parts.append('LD_PRELOAD=' + ' '.join(Path(p).name for p in preloaded.split()))
+    return ' '.join(parts) or 'malloc as it comes (no MALLOC_* variables)'
+
+
+def load_average() -> float | None:
+    """Return the number of processes that wanted to run in the last minute, None where nobody counts."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, 'getloadavg') else None
+
+
+def load_warning(own_threads: int) -> str | None:
+    """Return a warning when others seem to use the machine."""
+    load = load_average()
+    if load is None or load <= own_threads + 0.7:
+        return None
+    return (
+        f'warning: the load of this machine is {load:.1f}, these runs take {own_threads} threads of '
+        f'{os.cpu_count()} cores: others are at work, times may be off'
+    )

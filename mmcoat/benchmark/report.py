@@ -1,0 +1,44 @@
+"""From options to files: measure, or read an earlier run, then print the tables and draw the plots."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from . import environment
+from .arguments import read_options
+from .bench import RESULTS_FILE, Benchmark
+from .results import Results
+from .table import report
+
+
+def run(args: argparse.Namespace, say: Callable[[str], None]) -> Results:
+    """Do what the command line asks for.
+
+    Args:
+        args: Of :func:`arguments.add_arguments`.
+        say: Takes lines for the terminal.
+
+    Raises:
+        ValueError: An argument or a results file is not valid.
+    """
+    if args.plot_only is not None:
+        results, out = Results.read(args.plot_only), args.plot_only.parent
+    else:
+        options = read_options(args)
+        benchmark = Benchmark(options, say)
+        say(f'allocator: {environment.allocator()}')
+        results, out = benchmark.run(), options.out
+    for path in write_report(results, out):
+        say(f'wrote {path}')
+    say('')
+    say(report(results))
+    return results
+
+
+def write_report(results: Results, out: Path) -> list[Path]:
+    """Write the tables and plots, and return all files of the folder's results."""
+    out.mkdir(parents=True, exist_ok=True)
+    text, markdown = out / 'table.txt', out / 'table.md'
+    text.write_text(report(results))
+    markdown.write_text(report(results, markdown=True))
+    return [out / RESULTS_FILE, text, markdown]

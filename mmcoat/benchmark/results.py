@@ -1,0 +1,146 @@
+"""The results: rows, one for each contender of each case, and the JSON file that holds them."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .cases import Case
+from .timing import quartiles
+
+SCHEMA = 'mmcoat-benchmark/1'
+STATES = ('ok', 'unavailable', 'failed', 'mismatch')
+
+
+class ResultsError(ValueError):
+    """The file is no results file."""
+
+
+@dataclass
+class Row:
+    """One contender in one case.
+
+    Attributes:
+        case: What was done.
+        contender: By whom.
+        status: One of :data:`STATES`; only ``'ok'`` has times.
+        reason: Why there are no times.
+        parameters: Number of parameters.
+        weight_bytes: Bytes of parameters and buffers.
+        peak_bytes: Most bytes held during one step above what was held before it (weights, images).
+        first_call: Seconds of the first call, compilation included.
+        calls: Steps in a sample.
+        samples: Seconds per step, one for each round.
+        difference: Distance from the reference, see ``compare.Difference``; None for another model.
+        load: Load average of the machine when the case began.
+    """
+
+    case: Case
+    contender: str
+    status: str = 'ok'
+    reason: str = ''
+    parameters: int | None = None
+    weight_bytes: int | None = None
+    peak_bytes: int | None = None
+    first_call: float | None = None
+    calls: int = 1
+    samples: list[float] = field(default_factory=list)
+    difference: dict[str, float | None] | None = None
+    load: float | None = None
+
+    def stop(self, status: str, reason: object) -> None:
+        """Note why there are no times."""
+        self.status = status
+        self.reason = (
+            str(reason).strip().splitlines()[0][:300] if str(reason).strip() else repr(reason)
+        )
+        self.samples = []
+
+    @property
+    def quartiles(self) -> tuple[float, float, float] | None:
+        """Lower quartile, median and upper quartile in seconds per step."""
+        return quartiles(self.samples) if self.samples else None
+
+    @property
+    def median(self) -> float | None:
+        """Median seconds per step."""
+        return self.quartiles[1] if self.samples else None
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Images per second at the median."""
+        return self.case.batch / self.median if self.samples else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the file holds; median, quartiles and rate are there for other readers."""
+        found = asdict(self)
+        case = found.pop('case')
+        low, median, high = self.quartiles or (None, None, None)
+        computed = dict(
+            median=median,
+            lower_quartile=low,
+            upper_quartile=high,
+            images_per_second=self.images_per_second,
+        )
+        return case | found | computed
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> 'Row':
+        """Return the row of a file's entry."""
+        case = {name: entry[name] for name in Case.__dataclass_fields__}
+        case['size'] = tuple(case['size'])
+        own = {name: entry[name] for name in cls.__dataclass_fields__ if name != 'case'}
+        return cls(Case(**case), **own)
+
+
+@dataclass
+class Results:
+    """All rows, and where they were measured."""
+
+    environment: dict[str, Any]
+    rows: list[Row] = field(default_factory=list)
+
+    def find(self, case: Case, contender: str) -> Row | None:
+        """Return the measured row of a contender, None where there is none."""
+        for row in self.rows:
+            if row.case == case and row.contender == contender and row.status == 'ok':
+                return row
+        return None
+
+    def cases(self) -> list[Case]:
+        """Return the cases in the order in which they were measured."""
+        return list(dict.fromkeys(row.case for row in self.rows))
+
+    def write(self, path: Path) -> None:
+        """Write the file whole or not at all: an interrupted run keeps what it had."""
+        text = json.dumps(
+            dict(
+                schema=SCHEMA, environment=self.environment, rows=[r.to_json() for r in self.rows]
+            ),
+            indent=1,
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix('.part')
+        part.write_text(text + '\n')
+        os.replace(part, path)
+
+    @classmethod
+    def read(cls, path: Path) -> 'Results':
+        """Read a file that :meth:`write` wrote.
+
+        Raises:
+            ResultsError: Missing, or something else.
+        """
+        try:
+            content = json.loads(path.read_text())
+            if content['schema'] != SCHEMA:
+                raise ResultsError(
+                    f'{path} has schema {content["schema"]!r}, this reads {SCHEMA!r}'
+                )
+            return cls(content['environment'], [Row.from_json(entry) for entry in content['rows']])
+        except OSError as error:
+            raise ResultsError(f'{path} cannot be read: {error.strerror}') from None
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise ResultsError(f'{path} is no results file of this benchmark: {error!r}') from None

@@ -1,0 +1,84 @@
+"""Interleaved timing: in every round each contender gets its turn, so that a slow minute hits all alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from .steps import synchronize
+
+SAMPLE_SECONDS = 0.02  # a sample is at least that long: short steps are repeated within it
+MOST_CALLS = 100
+
+
+@dataclass
+class Timing:
+    """What was measured of one contender.
+
+    Attributes:
+        calls: Steps in a sample.
+        samples: Seconds per step, one number for each round.
+        error: What stopped it, if anything did.
+    """
+
+    calls: int = 1
+    samples: list[float] = field(default_factory=list)
+    error: Exception | None = None
+
+
+def time_steps(
+    steps: Mapping[str, Callable[[], object]],
+    device: torch.device,
+    repeats: int,
+    seconds: float,
+    warmup: int,
+) -> dict[str, Timing]:
+    """Time all steps in turn, at least ``repeats`` rounds and on average ``seconds`` for each of them.
+
+    A step that fails keeps its error, and the others go on.
+    """
+    timings = {name: Timing() for name in steps}
+    for name, step in steps.items():
+        _guarded(timings[name], lambda t, s=step: _warm_up(t, s, device, warmup))
+    names, rounds, start = list(steps), 0, time.perf_counter()
+    while rounds < repeats or time.perf_counter() - start < seconds * len(names):
+        first = rounds % len(names)  # nobody always follows the same neighbour's cache
+        for name in names[first:] + names[:first]:
+            if timings[name].error is None:
+                _guarded(timings[name], lambda t, s=steps[name]: _sample(t, s, device))
+        rounds += 1
+    return timings
+
+
+def _guarded(timing: Timing, action: Callable[[Timing], None]) -> None:
+    try:
+        action(timing)
+    except Exception as error:
+        timing.error = error
+
+
+def _warm_up(timing: Timing, step: Callable[[], object], device: torch.device, warmup: int) -> None:
+    for _ in range(max(1, warmup)):
+        _sample(timing, step, device)
+    fastest = min(timing.samples)
+    timing.calls = min(MOST_CALLS, max(1, round(SAMPLE_SECONDS / fastest)))
+    timing.samples.clear()
+
+
+def _sample(timing: Timing, step: Callable[[], object], device: torch.device) -> None:
+    synchronize(device)
+    start = time.perf_counter()
+    for _ in range(timing.calls):
+        step()
+    synchronize(device)
+    timing.samples.append((time.perf_counter() - start) / timing.calls)
+
+
+def quartiles(samples: list[float]) -> tuple[float, float, float]:
+    """Return the lower quartile, the median and the upper quartile."""
+    if len(samples) == 1:
+        return (samples[0],) * 3
+    low, middle, high = statistics.quantiles(samples, n=4, method='inclusive')
+    return low, middle, high

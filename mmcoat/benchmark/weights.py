@@ -1,0 +1,38 @@
+"""The same weights for everyone: random, seeded, with no value that would hide a mistake."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from mmcoat.checkpoints.convert import from_own
+
+SEED = 2104
+
+
+def fill(model: nn.Module, seed: int = SEED) -> None:
+    """Give every parameter random numbers of a trained network's magnitude.
+
+    The usual initialisation would not do: biases of zero and norms of one hide mistakes.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(_numbers(name, parameter.shape, generator))
+
+
+def _numbers(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    numbers = torch.randn(shape, generator=generator)
+    if len(shape) > 1:
+        return numbers / math.sqrt(math.prod(shape[1:]))
+    return 0.1 * numbers + name.endswith('.weight')
+
+
+def foreign_weights(model: nn.Module, target: str) -> dict[str, Tensor]:
+    """Return the weights of our backbone under ``'timm'`` or ``'official'`` names, aliases included."""
+    return from_own(model.state_dict(), target).weights
+
+
+def images(batch: int, size: tuple[int, int], seed: int = SEED) -> Tensor:
+    """Return normalised images, (batch, 3, H, W)."""
+    return torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(seed))
