@@ -3,7 +3,18 @@
 Importing this package needs Triton; importing ``mmcoat.ops`` does not.
 """
 
+from .conv_attention import conv_attention
 from .conv_pos_enc import conv_pos_enc, conv_pos_enc_norm
+from .gelu import gelu_with_grad
 from .layer_norm import add_norm, layer_norm
+from .scale_exchange import scale_exchange
 
-__all__ = ['add_norm', 'conv_pos_enc', 'conv_pos_enc_norm', 'layer_norm']
+__all__ = [
+    'add_norm',
+    'conv_attention',
+    'conv_pos_enc',
+    'conv_pos_enc_norm',
+    'gelu_with_grad',
+    'layer_norm',
+    'scale_exchange',
+]

@@ -8,6 +8,7 @@ import dataclasses
 
 PROGRAMS = 4 * 132  # what fills the chip; more splits only make the final sums longer
 MAX_SPLITS = 128
+FLAT_BLOCK = 2048  # elements of a program where they have no neighbours
 
 
 def cdiv(a: int, b: int) -> int:
@@ -54,6 +55,12 @@ def conv_tile(channels: int) -> Tile:
     return Tile(4, 1024 // block, block)
 
 
+def exchange_tile(channels: int) -> Tile:
+    """Exchange between scales: 2048 elements, four maps at a time."""
+    block = channel_block(channels)
+    return Tile(4, 512 // block, block)
+
+
 def conv_norm_tile(channels: int) -> Tile:
     """Depthwise convolution and norm: all channels of a token in one program."""
     block = max(power_of_2(channels), 16)
@@ -92,15 +99,22 @@ def token_block(head_width: int) -> int:
     return 64
 
 
-def splits(tokens: int, programs: int, step: int) -> tuple[int, int]:
+def join_block(head_width: int) -> tuple[int, int, int]:
+    """(channels of a head, parts of one step, columns of one program) of the kernels that join the splits."""
+    block, columns = power_of_2(head_width), 8
+    return block, max(8192 // (block * columns), 1), columns
+
+
+def splits(tokens: int, programs: int, step: int, most: int) -> tuple[int, int]:
     """(number of splits, tokens of one) of a sum over ``tokens``; no split is empty.
 
     Args:
         tokens: Length of the sum.
         programs: Programs that there are without splitting.
         step: Tokens of one step; a split is a multiple of it.
+        most: Splits that there may be at most.
     """
-    wanted = min(max(PROGRAMS // programs, 1), MAX_SPLITS, cdiv(tokens, step))
+    wanted = min(max(PROGRAMS // programs, 1), most, cdiv(tokens, step))
     length = cdiv(cdiv(tokens, wanted), step) * step
     return cdiv(tokens, length), length
 

@@ -10,7 +10,7 @@ from .common import check, draw
 
 pytest.importorskip('triton', reason='the fused operators are written in Triton')
 
-from mmcoat.ops import fused  # noqa: E402
+from mmcoat.ops import fused
 
 EPS = 1e-6
 
