@@ -78,14 +78,14 @@ def test_conv_attention_in_low_precision(dtype, width):
 def test_norm_linear(shape):
     tensors = [random(*shape), random(24), random(24), random(72, 24), random(72)]
     x, gamma, beta, weight, bias = tensors
-    compare('norm_linear', tensors, x, gamma, beta, EPS, weight, bias)
+    compare('norm_linear', tensors, (x,), gamma, beta, EPS, weight, bias)
 
 
 @pytest.mark.parametrize('residual', [False, True])
 def test_linear_add(residual):
     x, weight, bias, skip = random(2, 5, 7, 24), random(16, 24), random(16), random(2, 5, 7, 16)
     tensors = [x, weight, bias, *([skip] if residual else [])]
-    compare('linear_add', tensors, x, weight, bias, skip if residual else None)
+    compare('linear_add', tensors, (x,), weight, bias, (skip,) if residual else None)
 
 
 @pytest.mark.parametrize('residual', [False, True])
@@ -94,7 +94,7 @@ def test_norm_mlp(shape, residual):
     x, gamma, beta = random(*shape), random(24), random(24)
     weights, biases = (random(96, 24), random(24, 96)), (random(96), random(24))
     tensors = [x, gamma, beta, *weights, *biases]
-    compare('norm_mlp', tensors, x, gamma, beta, EPS, weights, biases, residual)
+    compare('norm_mlp', tensors, (x,), gamma, beta, EPS, weights, biases, residual)
 
 
 @pytest.mark.parametrize('residual', [False, True])
@@ -109,7 +109,7 @@ def test_norm_mlp_in_chunks(monkeypatch, residual):
     tensors = [x, gamma, beta, *weights, *biases]
     for tensor in weights:
         tensor.data *= 0.2
-    compare('norm_mlp', tensors, x, gamma, beta, EPS, weights, biases, residual, rtol=2e-4)
+    compare('norm_mlp', tensors, (x,), gamma, beta, EPS, weights, biases, residual, rtol=2e-4)
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
@@ -199,7 +199,9 @@ def test_keeps_for_backward_only_what_it_must(arch):
     tokens = [(128 // 2 ** (i + 2)) ** 2 for i in range(4)]
     for i, depth in enumerate(settings['serial_depths']):
         depth += settings['parallel_depth'] if i in settings['parallel_stages'] else 0
-        passes = depth * (7 + settings['mlp_ratios'][i]) + 2  # 2: convolution and norm of the patches
+        passes = (
+            depth * (7 + settings['mlp_ratios'][i]) + 2
+        )  # 2: convolution and norm of the patches
         expected += 4 * passes * tokens[i] * settings['embed_dims'][i]
     kept = saved_bytes(model, 'plain', x)
     assert 0.9 * expected < kept < 1.12 * expected

@@ -3,17 +3,54 @@
 import triton
 import triton.language as tl
 
-from .windows import channel_windows, locate, origin, window_sum
+from .windows import locate, origin, window_sums
 
 
 @triton.jit
-def load_context(context, image, channels, keep, count: tl.constexpr, head_width: tl.constexpr):
-    """The contexts of the heads of a program as one block-diagonal matrix, (block_c, block_c)."""
+def head_product(
+    source,
+    matrix,
+    image,
+    place,
+    there_n,
+    top,
+    channels,
+    first_c,
+    stride: tl.constexpr,
+    count: tl.constexpr,
+    head_width: tl.constexpr,
+    block_c: tl.constexpr,
+    transposed: tl.constexpr,
+):
+    """Tokens times the block-diagonal matrix of all heads: one block of columns, (block_n, block_c).
+
+    Blocks of channels lie where loads are aligned, not where heads begin; so a block takes part in a few
+    heads, and these read from a few blocks. With ``top`` the tokens go through exp(token - top) first.
+    """
+    total = tl.zeros([place.shape[0], block_c], tl.float32)
     head = channels // head_width
-    same = (head[:, None] == head[None, :]) & keep[:, None] & keep[None, :]
-    row = image.to(tl.int64) * count + channels
-    where = row[:, None] * head_width + channels[None, :] - head[None, :] * head_width
-    return tl.load(context + where, same, 0.0)
+    lowest = first_c // head_width * head_width
+    highest = tl.minimum((first_c + block_c - 1) // head_width * head_width + head_width, count)
+    image = image.to(tl.int64) * count
+    for block in range(lowest // block_c, tl.cdiv(highest, block_c)):
+        inner = block * block_c + tl.arange(0, block_c)
+        keep = inner < count
+        there = there_n[:, None] & keep[None, :]
+        token = tl.load(source + place[:, None] * stride + inner[None, :], there, 0.0)
+        kind = token.dtype
+        if top is not None:
+            highest_key = tl.load(top + image + inner, keep, 0.0)
+            token = tl.exp(token.to(tl.float32) - highest_key[None, :]).to(kind)
+        if transposed:
+            where = (
+                channels[None, :] * head_width + (inner - inner // head_width * head_width)[:, None]
+            )
+        else:
+            where = inner[:, None] * head_width + (channels - head * head_width)[None, :]
+        same = ((inner // head_width)[:, None] == head[None, :]) & keep[:, None]
+        part = tl.load(matrix + image * head_width + where, same & (channels < count)[None, :], 0.0)
+        total = tl.dot(token, part.to(kind), total, input_precision='ieee')
+    return total
 
 
 @triton.jit
@@ -35,52 +72,60 @@ def attention_kernel(
     windows: tl.constexpr,
     heads: tl.constexpr,
     groups: tl.constexpr,
-    used: tl.constexpr,
     block_h: tl.constexpr,
     block_w: tl.constexpr,
     block_c: tl.constexpr,
 ):
     """scale * Q context + Q * (convolution of V, each channel with its window), for a tile."""
-    blocks: tl.constexpr = (count + used - 1) // used
+    blocks: tl.constexpr = (count + block_c - 1) // block_c
     tile = tl.program_id(0) // blocks
     image, first_y, first_x, dy, dx = locate(tile, tiles_y, tiles_x, block_h, block_w)
-    near = tl.arange(0, block_c)
-    channels = tl.program_id(0) % blocks * used + near
-    keep = (near < used) & (channels < count)
-    sizes, starts = channel_windows(channels, head_width, windows, heads, groups)
-    largest = tl.max(tl.where(keep, sizes, 0), 0)
+    first_c = tl.program_id(0) % blocks * block_c
+    channels = first_c + tl.arange(0, block_c)
+    keep = channels < count
     token = origin(image, first_y, first_x, height, width)
     q += token * stride
     v += token * stride
-    encoded = tl.zeros([block_h * block_w, block_c], tl.float32)
-    for group in tl.static_range(groups):
-        if largest == (windows >> (8 * group)) & 255:
-            encoded = window_sum(
-                v,
-                stride,
-                None,
-                stride,
-                params,
-                starts,
-                sizes,
-                first_y,
-                first_x,
-                dy,
-                dx,
-                channels,
-                keep,
-                height,
-                width,
-                (windows >> (8 * group)) & 255,
-                False,
-            )
-    encoded += tl.load(params + bias + channels, keep, 0.0).to(tl.float32)[None, :]
-    there = ((first_y + dy < height) & (first_x + dx < width))[:, None] & keep[None, :]
+    there_n = (first_y + dy < height) & (first_x + dx < width)
+    there = there_n[:, None] & keep[None, :]
     place = dy * width + dx
-    query = tl.load(q + place[:, None] * stride + channels[None, :], there, 0.0)
-    matrix = load_context(context, image, channels, keep, count, head_width).to(query.dtype)
-    result = tl.dot(query, matrix, input_precision='ieee') * scale
-    result += query.to(tl.float32) * encoded
+    result = window_sums(
+        v,
+        stride,
+        None,
+        stride,
+        params,
+        first_y,
+        first_x,
+        dy,
+        dx,
+        channels,
+        height,
+        width,
+        count,
+        head_width,
+        windows,
+        heads,
+        groups,
+        False,
+    )
+    result += tl.load(params + bias + channels, keep, 0.0).to(tl.float32)[None, :]
+    result *= tl.load(q + place[:, None] * stride + channels[None, :], there, 0.0).to(tl.float32)
+    result += scale * head_product(
+        q,
+        context,
+        image,
+        place,
+        there_n,
+        None,
+        channels,
+        first_c,
+        stride,
+        count,
+        head_width,
+        block_c,
+        False,
+    )
     where = token * count + place[:, None] * count + channels[None, :]
     tl.store(out + where, result.to(out.dtype.element_ty), there)
 
@@ -109,85 +154,123 @@ def attention_grad_kernel(
     windows: tl.constexpr,
     heads: tl.constexpr,
     groups: tl.constexpr,
-    used: tl.constexpr,
     block_h: tl.constexpr,
     block_w: tl.constexpr,
     block_c: tl.constexpr,
 ):
     """Gradients of query, key and value of a tile, written as one packed buffer."""
-    blocks: tl.constexpr = (count + used - 1) // used
+    blocks: tl.constexpr = (count + block_c - 1) // block_c
     tile = tl.program_id(0) // blocks
     image, first_y, first_x, dy, dx = locate(tile, tiles_y, tiles_x, block_h, block_w)
-    near = tl.arange(0, block_c)
-    channels = tl.program_id(0) % blocks * used + near
-    keep = (near < used) & (channels < count)
-    sizes, starts = channel_windows(channels, head_width, windows, heads, groups)
-    largest = tl.max(tl.where(keep, sizes, 0), 0)
+    first_c = tl.program_id(0) % blocks * block_c
+    channels = first_c + tl.arange(0, block_c)
+    keep = channels < count
     token = origin(image, first_y, first_x, height, width)
     q += token * stride
     k += token * stride
     v += token * stride
     d_out += token * count
-    encoded = tl.zeros([block_h * block_w, block_c], tl.float32)
-    spread = tl.zeros([block_h * block_w, block_c], tl.float32)
-    for group in tl.static_range(groups):
-        if largest == (windows >> (8 * group)) & 255:
-            encoded = window_sum(
-                v,
-                stride,
-                None,
-                stride,
-                params,
-                starts,
-                sizes,
-                first_y,
-                first_x,
-                dy,
-                dx,
-                channels,
-                keep,
-                height,
-                width,
-                (windows >> (8 * group)) & 255,
-                False,
-            )
-            spread = window_sum(
-                q,
-                stride,
-                d_out,
-                count,
-                params,
-                starts,
-                sizes,
-                first_y,
-                first_x,
-                dy,
-                dx,
-                channels,
-                keep,
-                height,
-                width,
-                (windows >> (8 * group)) & 255,
-                True,
-            )
-    encoded += tl.load(params + bias + channels, keep, 0.0).to(tl.float32)[None, :]
-    there = ((first_y + dy < height) & (first_x + dx < width))[:, None] & keep[None, :]
-    place = (dy * width + dx)[:, None]
-    grad = tl.load(d_out + place * count + channels[None, :], there, 0.0)
-    matrix = load_context(context, image, channels, keep, count, head_width).to(grad.dtype)
-    d_q = tl.dot(grad, tl.trans(matrix), input_precision='ieee') * scale
-    d_q += grad.to(tl.float32) * encoded
+    there_n = (first_y + dy < height) & (first_x + dx < width)
+    there = there_n[:, None] & keep[None, :]
+    place = dy * width + dx
+    own = place[:, None] * stride + channels[None, :]
     kind = d_qkv.dtype.element_ty
-    where = d_qkv + token * 3 * count + place * 3 * count + channels[None, :]
-    tl.store(where, d_q.to(kind), there)
+    d_qkv += token * 3 * count
+    where = place[:, None] * 3 * count + channels[None, :]
     row = image.to(tl.int64) * count + channels
-    highest = tl.load(top + row, keep, 0.0)[None, :]
-    key = tl.load(k + place * stride + channels[None, :], there, 0.0).to(tl.float32)
-    key = tl.exp(key - highest)
-    value = tl.load(v + place * stride + channels[None, :], there, 0.0)
-    matrix = load_context(d_context, image, channels, keep, count, head_width).to(value.dtype)
-    d_k = tl.dot(value, tl.trans(matrix), input_precision='ieee')
-    d_k = key * (d_k - tl.load(row_sum + row, keep, 0.0)[None, :])
-    tl.store(where + count, d_k.to(kind), there)
-    d_v = tl.dot(key.to(value.dtype), matrix, input_precision='ieee') + spread
-    tl.store(where + 2 * count, d_v.to(kind), there)
+
+    d_q = window_sums(
+        v,
+        stride,
+        None,
+        stride,
+        params,
+        first_y,
+        first_x,
+        dy,
+        dx,
+        channels,
+        height,
+        width,
+        count,
+        head_width,
+        windows,
+        heads,
+        groups,
+        False,
+    )
+    d_q += tl.load(params + bias + channels, keep, 0.0).to(tl.float32)[None, :]
+    d_q *= tl.load(d_out + place[:, None] * count + channels[None, :], there, 0.0).to(tl.float32)
+    d_q += scale * head_product(
+        d_out,
+        context,
+        image,
+        place,
+        there_n,
+        None,
+        channels,
+        first_c,
+        count,
+        count,
+        head_width,
+        block_c,
+        True,
+    )
+    tl.store(d_qkv + where, d_q.to(kind), there)
+
+    d_k = head_product(
+        v,
+        d_context,
+        image,
+        place,
+        there_n,
+        None,
+        channels,
+        first_c,
+        stride,
+        count,
+        head_width,
+        block_c,
+        True,
+    )
+    d_k -= tl.load(row_sum + row, keep, 0.0)[None, :]
+    key = tl.load(k + own, there, 0.0).to(tl.float32)
+    d_k *= tl.exp(key - tl.load(top + row, keep, 0.0)[None, :])
+    tl.store(d_qkv + count + where, d_k.to(kind), there)
+
+    d_v = window_sums(
+        q,
+        stride,
+        d_out,
+        count,
+        params,
+        first_y,
+        first_x,
+        dy,
+        dx,
+        channels,
+        height,
+        width,
+        count,
+        head_width,
+        windows,
+        heads,
+        groups,
+        True,
+    )
+    d_v += head_product(
+        k,
+        d_context,
+        image,
+        place,
+        there_n,
+        top,
+        channels,
+        first_c,
+        stride,
+        count,
+        head_width,
+        block_c,
+        False,
+    )
+    tl.store(d_qkv + 2 * count + where, d_v.to(kind), there)

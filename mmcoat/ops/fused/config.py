@@ -41,7 +41,7 @@ class Tile:
         """
         batch, height, width, channels = shape
         tiles_y, tiles_x = cdiv(height, self.height), cdiv(width, self.width)
-        return batch * tiles_y * tiles_x * cdiv(channels, used or self.channels), tiles_y, tiles_x
+        return batch * tiles_y * tiles_x * cdiv(channels, self.channels), tiles_y, tiles_x
 
 
 def channel_block(channels: int) -> int:
@@ -78,20 +78,21 @@ def norm_grad_programs(tokens: int, rows: int) -> int:
     return min(cdiv(tokens, rows), PROGRAMS)
 
 
-def attention_heads(head_width: int) -> int:
-    """Heads of one program of the attention kernels: narrow heads share one, as a block-diagonal matrix."""
+def product_heads(head_width: int) -> int:
+    """Heads of one program of the products over all tokens; narrow ones share it, as a block-diagonal matrix."""
     return max(1, 32 // head_width)
 
 
-def attention_block(head_width: int) -> int:
-    """Channels of one program of the attention kernels; ``tl.dot`` asks for 16 at least."""
-    return max(16, power_of_2(attention_heads(head_width) * head_width))
+def product_block(head_width: int) -> int:
+    """Channels of one program of the products over all tokens; ``tl.dot`` asks for 16 at least."""
+    return max(16, power_of_2(product_heads(head_width) * head_width))
 
 
-def attention_tile(head_width: int) -> Tile:
-    """Relative position encoding and Q (K^T V)."""
-    block = attention_block(head_width)
-    return Tile(8, 16, block) if block <= 32 else Tile(8, 8, block)
+def attention_tile(channels: int) -> Tile:
+    """Relative position encoding and Q (K^T V): 4096 elements; a wide block would mix windows."""
+    if channels >= 256 and channels % 64 == 0:
+        return Tile(8, 8, 64, num_warps=8)
+    return Tile(8, 16, 32, num_warps=8)
 
 
 def token_block(head_width: int) -> int:

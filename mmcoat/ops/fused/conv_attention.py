@@ -21,7 +21,7 @@ def _token_product(
     """left^T right per head, (B, splits, C, Ch), with maximum and sum of the softmax, (B, splits, C)."""
     batch, height, width, channels = left.shape
     head_width, tokens = channels // num_heads, height * width
-    used = config.attention_heads(head_width) * head_width
+    used = config.product_heads(head_width) * head_width
     blocks = config.cdiv(channels, used)
     block_n = config.token_block(head_width)
     splits, length = config.splits(tokens, batch * blocks, block_n, max_splits)
@@ -47,7 +47,7 @@ def _token_product(
         head_width=head_width,
         used=used,
         block_n=block_n,
-        block_c=config.attention_block(head_width),
+        block_c=config.product_block(head_width),
         num_warps=4,
     )
     return product, top, total
@@ -57,8 +57,7 @@ def _map_constants(shape: torch.Size, num_heads: int, windows: Sequence[int], he
     """(grid, tiles in y, tiles in x) and the constants of the kernels that walk over the map."""
     channels = shape[3]
     head_width = channels // num_heads
-    used = config.attention_heads(head_width) * head_width
-    tile = config.attention_tile(head_width)
+    tile = config.attention_tile(channels)
     constants = dict(
         stride=3 * channels,
         bias=head_width * sum(n * size * size for n, size in zip(heads, windows, strict=True)),
@@ -67,13 +66,13 @@ def _map_constants(shape: torch.Size, num_heads: int, windows: Sequence[int], he
         windows=pack_bytes(windows),
         heads=pack_bytes(heads),
         groups=len(windows),
-        used=used,
         block_h=tile.height,
         block_w=tile.width,
         block_c=tile.channels,
         num_warps=tile.num_warps,
+        num_stages=1,
     )
-    return tile.grid(shape, used), constants
+    return tile.grid(shape), constants
 
 
 def _join_context(

@@ -38,9 +38,14 @@ class Launch:
     constants: dict[str, Any]
 
     @property
+    def function(self) -> Any:
+        """The kernel as ``triton.jit`` made it."""
+        return getattr(self.kernel, 'kernel', self.kernel)
+
+    @property
     def name(self) -> str:
         """Name of the kernel's function."""
-        return getattr(self.kernel, 'kernel', self.kernel).fn.__name__
+        return self.function.fn.__name__
 
     @property
     def bytes(self) -> int:

@@ -196,7 +196,9 @@ def _backward(ctx, grads: list[Tensor]) -> tuple[list, list]:
 scale_exchange_op.register_autograd(_backward, setup_context=_setup)
 
 
-def scale_exchange(maps: Sequence[Tensor], residuals: Sequence[Tensor] | None = None) -> list[Tensor]:
+def scale_exchange(
+    maps: Sequence[Tensor], residuals: Sequence[Tensor] | None = None
+) -> list[Tensor]:
     """Give each scale the sum of all scales, each resized to it, and its residual.
 
     Args:

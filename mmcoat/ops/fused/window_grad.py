@@ -43,16 +43,18 @@ def sum_rows(
     taps: tl.constexpr = triton.next_power_of_2(size * size + 1)  # one more tap for the bias
     block_n: tl.constexpr = elements // (taps * block_c)
     tap = tl.arange(0, taps)[:, None]
-    # (taps, block_c): the shift of a tap; a channel with a small window has fewer taps than `taps`
-    sy = tap // sizes[None, :] - sizes[None, :] // 2
-    sx = tap % sizes[None, :] - sizes[None, :] // 2
-    is_tap = (tap < sizes[None, :] * sizes[None, :]) & keep[None, :]
-    is_bias = (tap == sizes[None, :] * sizes[None, :]) & keep[None, :]
+    sy = tap // size - size // 2
+    sx = tap % size - size // 2
+    # a channel with a window smaller than `size` has fewer taps
+    reach = (sizes // 2)[None, :]
+    is_tap = (sy <= reach) & (-sy <= reach) & (sx <= reach) & (-sx <= reach) & keep[None, :]
+    is_bias = (tap == size * size) & keep[None, :]
+    place = starts[None, :] + (sy + reach) * sizes[None, :] + sx + reach
     total = tl.zeros([taps, block_n, block_c], tl.float32)
     for row in range(program, rows, programs):
         y = row % height
         line = tl.cast(row, tl.int64) * width
-        there_y = is_tap & (y + sy >= 0) & (y + sy < height)
+        there_y = (tap < size * size) & (y + sy >= 0) & (y + sy < height)
         for first in range(0, width, block_n):
             x = first + tl.arange(0, block_n)
             there = (x < width)[:, None] & keep[None, :]
@@ -65,12 +67,12 @@ def sum_rows(
                 where = factor + line * factor_stride + token * factor_stride + channels[None, :]
                 value = value * tl.load(where, there, 0.0).to(tl.float32)
             from_x = x[None, :, None] + sx[:, None, :]
-            there = there_y[:, None, :] & (from_x >= 0) & (from_x < width)
+            there = there_y[:, None, :] & (from_x >= 0) & (from_x < width) & keep[None, None, :]
             where = (sy[:, None, :] * width + from_x) * source_stride + channels[None, None, :]
             other = tl.load(source + line * source_stride + where, there, 0.0).to(tl.float32)
             other = tl.where(is_bias[:, None, :], 1.0, other)
             total += value[None, :, :] * other
-    where = tl.where(is_tap, starts[None, :] + tap, bias + channels[None, :])
+    where = tl.where(is_bias, bias + channels[None, :], place)
     tl.store(table + where, tl.sum(total, 1), is_tap | is_bias)
 
 

@@ -123,3 +123,53 @@ def channel_windows(
         first += width
         offset += width * size * size
     return sizes, starts
+
+
+@triton.jit
+def window_sums(
+    source,
+    source_stride: tl.constexpr,
+    factor,
+    factor_stride: tl.constexpr,
+    params,
+    first_y,
+    first_x,
+    dy,
+    dx,
+    channels,
+    height,
+    width,
+    count: tl.constexpr,
+    head_width: tl.constexpr,
+    windows: tl.constexpr,
+    heads: tl.constexpr,
+    groups: tl.constexpr,
+    flip: tl.constexpr,
+):
+    """``window_sum`` over the largest window among the channels; smaller ones skip its outer taps."""
+    keep = channels < count
+    sizes, starts = channel_windows(channels, head_width, windows, heads, groups)
+    largest = tl.max(tl.where(keep, sizes, 0), 0)
+    total = tl.zeros([dy.shape[0], channels.shape[0]], tl.float32)
+    for group in tl.static_range(groups):
+        if largest == (windows >> (8 * group)) & 255:
+            total = window_sum(
+                source,
+                source_stride,
+                factor,
+                factor_stride,
+                params,
+                starts,
+                sizes,
+                first_y,
+                first_x,
+                dy,
+                dx,
+                channels,
+                keep,
+                height,
+                width,
+                (windows >> (8 * group)) & 255,
+                flip,
+            )
+    return total
