@@ -2,19 +2,20 @@
 
 import gc
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from . import environment
-from .cases import Case, Grid
+from .cases import BACKBONE, Case, Grid
 from .compare import MismatchError, difference
 from .contenders import Contender, Setup, build, build_reference, compile_model, parse_contender
 from .errors import UnavailableError
 from .memory import peak_memory, weight_bytes
 from .results import Results, Row
-from .steps import BackboneStep, Outcome, graph_step
+from .steps import BackboneStep, Outcome, Step, graph_step
 from .timing import time_steps
 from .weights import images
 
@@ -69,9 +70,10 @@ class Benchmark:
 
     def run(self) -> Results:
         """Measure all cases; a keyboard interrupt ends the run with what there is."""
-        todo = [(grid, case) for grid in self.options.grids for case in grid.cases()]
+        # Options that replace a preset's can make two of its grids overlap.
+        todo = {case: grid for grid in self.options.grids for case in grid.cases()}
         try:
-            for number, (grid, case) in enumerate(todo, 1):
+            for number, (case, grid) in enumerate(todo.items(), 1):
                 warning = environment.load_warning(torch.get_num_threads())
                 if warning:
                     self.say(warning)
@@ -106,13 +108,7 @@ class Benchmark:
 
     def _prepare(self, contender: Contender, case: Case, row: Row) -> Callable[[], object]:
         """Build a contender, make its first call, compare the outcome, and measure its memory."""
-        setup = Setup(case, self.options.device, self.options.official, self.options.compile_mode)
-        model = build(contender, setup)
-        row.parameters = sum(p.numel() for p in model.parameters())
-        row.weight_bytes = weight_bytes(model)
-        if contender.compiled:
-            model = compile_model(model, setup)
-        step = BackboneStep(model, self._images(case), case)
+        step = self._build_step(contender, case, row)
         outcome = step.first()
         row.first_call = outcome.seconds
         if contender.is_coat:
@@ -124,6 +120,24 @@ class Benchmark:
             step()  # what a first call keeps for good, such as workspaces, is no step's
             row.peak_bytes = peak_memory(step, self.options.device)
         return graph_step(step) if contender.graph else step
+
+    def _build_step(self, contender: Contender, case: Case, row: Row) -> Step:
+        """Build a contender's step, and note its size. Of a whole model only the backbone is compiled."""
+        setup = Setup(case, self.options.device, self.options.official, self.options.compile_mode)
+        backbone = build(contender, setup)
+        compiled = compile_model(backbone, setup) if contender.compiled else backbone
+        step = self._step(compiled, case, is_swin=not contender.is_coat)
+        row.parameters = sum(p.numel() for p in step.model.parameters())
+        row.weight_bytes = weight_bytes(step.model)
+        return step
+
+    def _step(self, backbone: nn.Module, case: Case, is_swin: bool = False) -> Step:
+        device = self.options.device
+        if case.model == BACKBONE:
+            return BackboneStep(backbone, images(case.batch, case.size).to(device), case)
+        from .whole_models import WholeStep, build_whole_model
+
+        return WholeStep(build_whole_model(case, backbone, is_swin).to(device), case, device)
 
     def _time(self, steps: dict[str, Callable[[], object]], rows: dict[str, Row]) -> None:
         options = self.options
@@ -140,17 +154,13 @@ class Benchmark:
                 text = f'{median * 1e3:.1f} ms ({low * 1e3:.1f} to {high * 1e3:.1f})'
                 self.say(f'  {name}: {text}, {row.images_per_second:.2f} images/s')
 
-    def _images(self, case: Case) -> torch.Tensor:
-        return images(case.batch, case.size).to(self.options.device)
-
     def _reference_outcome(self, case: Case) -> Outcome:
         """Return what the float32 reference gives for the case; the same for its other precisions."""
-        key = Case(case.arch, case.size, case.batch, 'fp32', case.mode, case.model)
+        key = replace(case, dtype='fp32')
         if self._reference is None or self._reference[0] != key:
             self._reference = None
             model = build_reference(case.arch).to(self.options.device)
-            model.train(case.mode == 'train')
-            self._reference = key, BackboneStep(model, self._images(case), key).first()
+            self._reference = key, self._step(model.train(case.mode == 'train'), key).first()
         return self._reference[1]
 
 

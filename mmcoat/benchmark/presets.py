@@ -1,6 +1,6 @@
 """Sets of cases that one option asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmcoat.models.arch import ARCH_ZOO
 
@@ -31,8 +31,10 @@ class Preset:
     grids: tuple[Grid, ...]
 
 
+# UperNet trains with batches of 2 and more only: it has a batch norm over one pixel.
 WHOLE_MODEL_GRIDS = (
-    Grid(sizes=(SizeSpec((512, 512), (1, 2)),), modes=BOTH, model='upernet'),
+    Grid(sizes=(SizeSpec((512, 512), (1, 2)),), model='upernet'),
+    Grid(sizes=(SizeSpec((512, 512), (2,)),), modes=('train',), model='upernet'),
     Grid(sizes=(SizeSpec((800, 1344), (1, 2)),), modes=BOTH, model='mask_rcnn'),
 )
 GROWTH = Grid(archs=PAIR, sizes=GROWTH_SIZES, modes=BOTH)
@@ -64,10 +66,7 @@ PRESETS = {
             ),
             Grid(archs=PAIR, sizes=(SizeSpec((512, 512), (1, 16)),), dtypes=('fp32',), modes=BOTH),
             Grid(archs=PAIR, sizes=GROWTH_SIZES, dtypes=('bf16',), modes=BOTH),
-            *(
-                Grid(sizes=g.sizes, modes=BOTH, dtypes=('bf16',), model=g.model)
-                for g in WHOLE_MODEL_GRIDS
-            ),
+            *(replace(g, dtypes=('bf16',)) for g in WHOLE_MODEL_GRIDS),
         ),
     ),
     'growth': Preset('Lite Small and Small from 512 to 2048 px, and 1024 x 2048', (GROWTH,)),

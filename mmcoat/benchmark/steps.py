@@ -1,9 +1,11 @@
 """What is timed: one call is one inference, or one forward and backward."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +22,8 @@ class Outcome:
 
     Attributes:
         seconds: How long it took, compilation included.
-        maps: The outputs, detached.
-        gradient_norm: Euclidean norm of all parameters' gradients, None in inference.
+        maps: The backbone's outputs, detached.
+        gradient_norm: Euclidean norm of all parameters' gradients, None where it is not compared.
     """
 
     seconds: float
@@ -29,11 +31,70 @@ class Outcome:
     gradient_norm: float | None = None
 
 
-class BackboneStep:
-    """Inference or training step of a backbone.
+class Step(ABC):
+    """Inference or training step of a model. There is no optimizer.
+
+    Args:
+        model: Owner of the parameters.
+        case: Mode and precision.
+        device: Where.
+    """
+
+    compares_gradients = True
+
+    def __init__(self, model: nn.Module, case: Case, device: torch.device):
+        self.model = model
+        self.case = case
+        self.device = device
+
+    @property
+    def training(self) -> bool:
+        """Whether it is a training step."""
+        return self.case.mode == 'train'
+
+    def __call__(self) -> None:
+        """Run once."""
+        result = self.forward()
+        if self.training:
+            self.backward(result)
+            self.model.zero_grad(set_to_none=True)
+
+    def first(self) -> Outcome:
+        """Run once, and return what came out."""
+        start = time.perf_counter()
+        result = self.forward()
+        if self.training:
+            self.backward(result)
+        synchronize(self.device)
+        seconds, norm = time.perf_counter() - start, None
+        if self.training and self.compares_gradients:
+            norm = gradient_norm(self.model)
+        self.model.zero_grad(set_to_none=True)
+        return Outcome(seconds, tuple(m.detach() for m in self.maps(result)), norm)
+
+    def contexts(self) -> AbstractContextManager:
+        """Return the context of the case's precision."""
+        kind = DTYPES[self.case.dtype]
+        return nullcontext() if kind is None else torch.autocast(self.device.type, kind)
+
+    @abstractmethod
+    def forward(self) -> Any:
+        """Return the maps, predictions, or the loss."""
+
+    @abstractmethod
+    def backward(self, result: Any) -> None:
+        """Compute the gradients from what :meth:`forward` returned."""
+
+    @abstractmethod
+    def maps(self, result: Any) -> tuple[Tensor, ...]:
+        """Return what is compared with the reference."""
+
+
+class BackboneStep(Step):
+    """A step of a backbone.
 
     The loss of a training step is the sum of the maps, weighted with fixed random numbers: a plain sum would
-    send one broadcast value back as gradient, which no head does. There is no optimizer.
+    send one broadcast value back as gradient, which no head does.
 
     Args:
         model: Images -> maps; compiled or not.
@@ -42,46 +103,24 @@ class BackboneStep:
     """
 
     def __init__(self, model: nn.Module, images: Tensor, case: Case):
-        self.model = model
+        super().__init__(model, case, images.device)
         self.images = images
-        self.case = case
         self.gradients: list[Tensor] = []
 
-    def first(self) -> Outcome:
-        """Run once, and return what came out."""
-        start = time.perf_counter()
-        maps = self._forward()
-        if self.case.mode == 'inference':
-            synchronize(self.images.device)
-            return Outcome(time.perf_counter() - start, maps)
-        self.gradients = _map_gradients(maps)
-        self._backward(maps)
-        synchronize(self.images.device)
-        seconds = time.perf_counter() - start
-        norm = gradient_norm(self.model)
-        self.model.zero_grad(set_to_none=True)
-        return Outcome(seconds, tuple(m.detach() for m in maps), norm)
-
-    def __call__(self) -> None:
-        """Run once."""
-        maps = self._forward()
-        if self.case.mode == 'train':
-            self._backward(maps)
-            self.model.zero_grad(set_to_none=True)
-
-    def _forward(self) -> tuple[Tensor, ...]:
-        training = self.case.mode == 'train'
-        with torch.set_grad_enabled(training), autocast(self.case.dtype, self.images.device):
+    def forward(self) -> tuple[Tensor, ...]:
+        """Return the maps."""
+        with torch.set_grad_enabled(self.training), self.contexts():
             return tuple(self.model(self.images))
 
-    def _backward(self, maps: tuple[Tensor, ...]) -> None:
-        torch.autograd.backward(maps, self.gradients)
+    def backward(self, result: tuple[Tensor, ...]) -> None:
+        """Send the fixed gradients back through the maps."""
+        if not self.gradients:
+            self.gradients = _map_gradients(result)
+        torch.autograd.backward(result, self.gradients)
 
-
-def autocast(dtype: str, device: torch.device) -> AbstractContextManager:
-    """Return the context of a precision."""
-    kind = DTYPES[dtype]
-    return nullcontext() if kind is None else torch.autocast(device.type, kind)
+    def maps(self, result: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the maps themselves."""
+        return result
 
 
 def _map_gradients(maps: tuple[Tensor, ...]) -> list[Tensor]:
@@ -105,7 +144,7 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def graph_step(step: BackboneStep) -> Callable[[], None]:
+def graph_step(step: Step) -> Callable[[], None]:
     """Capture an inference step as a CUDA graph, and return what replays it."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())

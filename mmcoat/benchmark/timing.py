@@ -42,12 +42,13 @@ def time_steps(
     timings = {name: Timing() for name in steps}
     for name, step in steps.items():
         _guarded(timings[name], lambda t, s=step: _warm_up(t, s, device, warmup))
-    names, rounds, start = list(steps), 0, time.perf_counter()
-    while rounds < repeats or time.perf_counter() - start < seconds * len(names):
+    rounds, start = 0, time.perf_counter()
+    while names := [name for name in steps if timings[name].error is None]:
+        if rounds >= repeats and time.perf_counter() - start >= seconds * len(names):
+            break
         first = rounds % len(names)  # nobody always follows the same neighbour's cache
         for name in names[first:] + names[:first]:
-            if timings[name].error is None:
-                _guarded(timings[name], lambda t, s=steps[name]: _sample(t, s, device))
+            _guarded(timings[name], lambda t, s=steps[name]: _sample(t, s, device))
         rounds += 1
     return timings
 
