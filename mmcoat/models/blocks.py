@@ -1,5 +1,6 @@
 """CoaT's two blocks: serial, within one scale, and parallel, across scales (paper section 3.4)."""
 
+import torch
 from torch import Tensor, nn
 
 from mmcoat import ops
@@ -28,24 +29,24 @@ class Mlp(nn.Module):
         self.drop = nn.Dropout(drop_rate)
         self.backend = 'auto'
 
-    def forward(self, x: Tensor, norm: nn.LayerNorm, residual: bool) -> Tensor:
+    def forward(self, tokens: Tokens, norm: nn.LayerNorm, residual: bool) -> Tokens:
         """Return the MLP of the normed tokens, added to the tokens with ``residual``.
 
         Args:
-            x: Tokens, (..., C).
+            tokens: Tensors (..., C).
             norm: The norm before; it belongs to the block.
             residual: Whether the tokens are added.
 
         Returns:
-            (..., C).
+            The shapes of ``tokens``.
         """
         if self.training and self.drop.p > 0:
-            out = self.drop(self.fc2(self.drop(self.act(self.fc1(norm(x))))))
-            return x + out if residual else out
+            out = [self.drop(self.fc2(self.drop(self.act(self.fc1(norm(x)))))) for x in tokens]
+            return tuple(map(torch.add, tokens, out)) if residual else tuple(out)
         weights = self.fc1.weight, self.fc2.weight
         biases = self.fc1.bias, self.fc2.bias
-        run = ops.select(self.backend, x)
-        return run.norm_mlp(x, norm.weight, norm.bias, norm.eps, weights, biases, residual)
+        run = ops.select(self.backend, tokens[0])
+        return run.norm_mlp(tokens, norm.weight, norm.bias, norm.eps, weights, biases, residual)
 
 
 class SerialBlock(nn.Module):
@@ -80,9 +81,9 @@ class SerialBlock(nn.Module):
         # Without drop path the sums happen inside the operations.
         inside = not self.drop_path.is_active
         tokens = self.attn(cls_token, x, self.norm1, crpe, residual=inside)
-        cls_token, x = tokens if inside else self._add((cls_token, x), tokens)
-        tokens = tuple(self.mlp(t, self.norm2, residual=inside) for t in (cls_token, x))
-        return tokens if inside else self._add((cls_token, x), tokens)
+        middle = tokens if inside else self._add((cls_token, x), tokens)
+        tokens = self.mlp(middle, self.norm2, residual=inside)
+        return tokens if inside else self._add(middle, tokens)
 
     def _add(self, tokens: Tokens, branch: Tokens) -> Tokens:
         branch_cls, branch_x = self.drop_path(*branch)
@@ -144,7 +145,7 @@ class ParallelBlock(nn.Module):
             exchanged = [self._add(*pair) for pair in zip(tokens, exchanged, strict=True)]
         tokens = exchanged
         branch_tokens = [
-            tuple(self.mlp(t, branch.norm2, residual=inside) for t in own)
+            self.mlp(own, branch.norm2, residual=inside)
             for branch, own in zip(branches, tokens, strict=True)
         ]
         if inside:

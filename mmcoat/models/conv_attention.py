@@ -95,23 +95,17 @@ class FactorizedConvAttention(nn.Module):
         Returns:
             The shapes of the tokens.
         """
-        run = ops.select(self.backend, x)
-        # (B, ..., C) -> (B, ..., 3, C)
-        qkv_cls, qkv = (
-            run.norm_linear(
-                tokens, norm.weight, norm.bias, norm.eps, self.qkv.weight, self.qkv.bias
-            ).unflatten(-1, (3, -1))
-            for tokens in (cls_token, x)
+        run, tokens = ops.select(self.backend, x), (cls_token, x)
+        qkv = run.norm_linear(
+            tokens, norm.weight, norm.bias, norm.eps, self.qkv.weight, self.qkv.bias
         )
-        out = run.conv_attention(qkv_cls, qkv, *crpe.filters(), self.num_heads, self.scale)
+        # (B, ..., 3 C) -> (B, ..., 3, C)
+        qkv = [part.unflatten(-1, (3, -1)) for part in qkv]
+        out = run.conv_attention(*qkv, *crpe.filters(), self.num_heads, self.scale)
         if self.training and self.drop.p > 0:
-            out = [self.drop(self.proj(tokens)) for tokens in out]
+            out = [self.drop(self.proj(part)) for part in out]
             return (cls_token + out[0], x + out[1]) if residual else tuple(out)
-        skips = (cls_token, x) if residual else (None, None)
-        return tuple(
-            run.linear_add(tokens, self.proj.weight, self.proj.bias, skip)
-            for tokens, skip in zip(out, skips, strict=True)
-        )
+        return run.linear_add(out, self.proj.weight, self.proj.bias, tokens if residual else None)
 
 
 def init_linear(module: nn.Module) -> None:

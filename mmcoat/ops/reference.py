@@ -18,20 +18,25 @@ __all__ = [
 ]
 
 
+Tokens = tuple[Tensor, ...]  # the class token (B, 1, C) and the image tokens (B, H, W, C), say
+
+
 def norm_linear(
-    x: Tensor, gamma: Tensor, beta: Tensor, eps: float, weight: Tensor, bias: Tensor
-) -> Tensor:
-    """Return ``linear(layer_norm(x))``, (..., C) -> (..., D).
+    tokens: Tokens, gamma: Tensor, beta: Tensor, eps: float, weight: Tensor, bias: Tensor
+) -> Tokens:
+    """Return ``linear(layer_norm(x))`` of each tensor, (..., C) -> (..., D).
 
     Args:
-        x: Tokens, (..., C).
+        tokens: Tensors (..., C).
         gamma: Scale of the norm, (C,).
         beta: Shift of the norm, (C,).
         eps: Added to the variance.
         weight: (D, C).
         bias: (D,).
     """
-    return F.linear(F.layer_norm(x, gamma.shape, gamma, beta, eps), weight, bias)
+    return tuple(
+        F.linear(F.layer_norm(x, gamma.shape, gamma, beta, eps), weight, bias) for x in tokens
+    )
 
 
 def conv_attention(
@@ -60,25 +65,27 @@ def conv_attention(
     return out_cls, out + conv_rel_pos_enc(q, v, weights, biases)
 
 
-def linear_add(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None) -> Tensor:
-    """Return ``linear(x) + residual``, (..., C) -> (..., D); without the sum if it is None."""
-    out = F.linear(x, weight, bias)
-    return out if residual is None else residual + out
+def linear_add(tokens: Tokens, weight: Tensor, bias: Tensor, residual: Tokens | None) -> Tokens:
+    """Return ``linear(x)`` of each tensor, (..., C) -> (..., D), plus its residual if there are any."""
+    out = tuple(F.linear(x, weight, bias) for x in tokens)
+    if residual is None:
+        return out
+    return tuple(skip + x for skip, x in zip(residual, out, strict=True))
 
 
 def norm_mlp(
-    x: Tensor,
+    tokens: Tokens,
     gamma: Tensor,
     beta: Tensor,
     eps: float,
     weights: tuple[Tensor, Tensor],
     biases: tuple[Tensor, Tensor],
     residual: bool,
-) -> Tensor:
-    """Return ``mlp(layer_norm(x))``, plus ``x`` with ``residual``.
+) -> Tokens:
+    """Return ``mlp(layer_norm(x))`` of each tensor, plus ``x`` with ``residual``.
 
     Args:
-        x: Tokens, (..., C).
+        tokens: Tensors (..., C).
         gamma: Scale of the norm, (C,).
         beta: Shift of the norm, (C,).
         eps: Added to the variance.
@@ -87,10 +94,11 @@ def norm_mlp(
         residual: Whether ``x`` is added.
 
     Returns:
-        (..., C).
+        The shapes of ``tokens``.
     """
-    hidden = F.gelu(norm_linear(x, gamma, beta, eps, weights[0], biases[0]))
-    return linear_add(hidden, weights[1], biases[1], x if residual else None)
+    hidden = norm_linear(tokens, gamma, beta, eps, weights[0], biases[0])
+    hidden = tuple(F.gelu(x) for x in hidden)
+    return linear_add(hidden, weights[1], biases[1], tokens if residual else None)
 
 
 def scale_exchange(maps: list[Tensor], residuals: list[Tensor] | None = None) -> list[Tensor]:

@@ -56,6 +56,18 @@ def test_conv_attention(width, size):
     compare('conv_attention', tensors, qkv_cls, qkv, weights, biases, HEADS, width**-0.5)
 
 
+@pytest.mark.parametrize('shift', [0, 60, -60, 200, -200])
+def test_keys_far_from_zero(shift):
+    """In float32, where the maximum is looked for only if the sums ask for it."""
+    f32 = dict(dtype=torch.float32)
+    qkv_cls, qkv = random(2, 1, 3, 32, **f32), random(2, 5, 4, 3, 32, **f32)
+    for tensor in (qkv_cls, qkv):
+        tensor.data[..., 1, :] += shift
+    weights, biases = filters(32, **f32)
+    tensors = [qkv_cls, qkv, *weights, *biases]
+    compare('conv_attention', tensors, qkv_cls, qkv, weights, biases, HEADS, 0.5, rtol=1e-3)
+
+
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('width', [8, 40])
 def test_conv_attention_in_low_precision(dtype, width):

@@ -38,12 +38,7 @@ def _tokens(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _forward(qkv_cls, qkv, weights, biases, num_heads, scale):
     (q_cls, k_cls, v_cls), (q, k, v) = _tokens(qkv_cls), _tokens(qkv)
-    # The maximum only keeps exp() in range: no gradient needs to pass through it.
-    top = torch.maximum(k.detach().amax(1, keepdim=True), k_cls.detach())
-    weight, weight_cls = _exp(k - top), _exp(k_cls - top)
-    total = weight.sum(1, keepdim=True) + weight_cls  # (B, 1, C)
-    if k.dtype == torch.float16:  # a sum over many tokens would leave the range
-        weight, weight_cls, total = weight / total, weight_cls / total, torch.ones_like(total)
+    weight, weight_cls, total, top = _exponentials(k, k_cls)
     context = heads.contract(weight, v, num_heads)
     context = context + heads.contract(weight_cls, v_cls, num_heads)
     context = context / heads.split(total, num_heads).transpose(-1, -2)
@@ -57,8 +52,32 @@ def _forward(qkv_cls, qkv, weights, biases, num_heads, scale):
     return out_cls, out.view(encoded.shape), top, total, context
 
 
-def _exp(x: Tensor) -> Tensor:
-    return x.exp() if torch.is_grad_enabled() else x.exp_()
+# Sums of exponentials that are far from both ends of float32's (and bfloat16's) range.
+_SAFE_SUMS = (1e-15, 1e20)
+
+
+def _exponentials(k: Tensor, k_cls: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return ``exp(k - top)`` of the image tokens and the class token, their sum over tokens, and ``top``.
+
+    ``top`` (B, 1, C) only keeps exp() in range and cancels in the quotient, so no gradient passes through
+    it. On CPU it is zero where the sums show that this was well: finding maxima is a slow pass there.
+    """
+    in_place = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    if in_place and k.device.type == 'cpu' and k.dtype in (torch.float32, torch.bfloat16):
+        # a dense copy first: exp() of a view takes a slow path
+        weight = k.clone(memory_format=torch.contiguous_format).exp_()
+        weight_cls = k_cls.exp()
+        total = weight.sum(1, keepdim=True) + weight_cls
+        low, high = total.aminmax()
+        if _SAFE_SUMS[0] < low and high < _SAFE_SUMS[1]:
+            return weight, weight_cls, total, torch.zeros_like(total)
+    top = torch.maximum(k.detach().amax(1, keepdim=True), k_cls.detach())
+    weight, weight_cls = k - top, k_cls - top
+    weight, weight_cls = (weight.exp_() if in_place else weight.exp()), weight_cls.exp()
+    total = weight.sum(1, keepdim=True) + weight_cls
+    if k.dtype == torch.float16:  # a sum over many tokens would leave the range
+        weight, weight_cls, total = weight / total, weight_cls / total, torch.ones_like(total)
+    return weight, weight_cls, total, top
 
 
 def _merge(weights: list[Tensor], biases: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,11 +151,9 @@ class ConvAttention(torch.autograd.Function):
         qkv_cls, qkv, top, total, context, *filters = ctx.saved_tensors
         weights, biases = filters[: len(filters) // 2], filters[len(filters) // 2 :]
         with no_autocast(qkv):
-            q, _, v = qkv.unbind(-2)
+            q, v = qkv[..., 0, :], qkv[..., 2, :].contiguous()
             encoded = _convolve(v, weights, biases)
-            grad_v, grad_weights, grad_biases = _convolve_backward(
-                grad_out * q, v.contiguous(), weights, biases
-            )
+            grad_v, grad_weights, grad_biases = _convolve_backward(grad_out * q, v, weights, biases)
             # (B, H, W, C) -> (B, N, C)
             encoding = encoded.mul_(grad_out).flatten(1, 2), grad_v.flatten(1, 2)
             grads_out = grad_out_cls.contiguous(), grad_out.flatten(1, 2)

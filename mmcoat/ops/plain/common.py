@@ -1,5 +1,8 @@
 """What the plain operations share: precision under autocast, and when a gradient is wanted."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -17,11 +20,37 @@ def wants_gradient(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
-def no_autocast(x: Tensor) -> torch.autocast:
+def no_autocast(x: Tensor) -> AbstractContextManager:
     """Return a context in which operations take their inputs as they are."""
-    return torch.autocast(x.device.type, enabled=False)
+    device = x.device.type
+    if not torch.is_autocast_enabled(device):
+        return nullcontext()  # entering autocast's costs as much as a small operation
+    return torch.autocast(device, enabled=False)
 
 
 def rows(x: Tensor) -> Tensor:
     """(..., C) -> (N, C), a view of dense tensors."""
     return x.reshape(-1, x.shape[-1])
+
+
+# Up to so many rows, one product for class tokens and image tokens together is faster than two: reading the
+# weights a second time for a handful of rows costs more than copying the rows into one tensor.
+_JOINED_ROWS = 1024
+
+
+def map_rows(function: Callable[..., Tensor], *groups: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Call ``function`` on the rows of all tensors of a group at once where they are few.
+
+    Args:
+        function: Takes one (..., C) tensor per group and returns (..., D), row by row.
+        groups: Tuples of tensors, all of one length; ``function`` gets one of each.
+
+    Returns:
+        What it returns for each place in the groups.
+    """
+    first = groups[0]
+    if sum(t.numel() for t in first) > _JOINED_ROWS * first[0].shape[-1]:
+        return tuple(function(*tensors) for tensors in zip(*groups, strict=True))
+    out = function(*(torch.cat([rows(t) for t in group]) for group in groups))
+    parts = out.split([t.numel() // t.shape[-1] for t in first])
+    return tuple(o.view(*t.shape[:-1], -1) for o, t in zip(parts, first, strict=True))

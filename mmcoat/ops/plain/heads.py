@@ -48,7 +48,12 @@ def apply(x: Tensor, matrix: Tensor) -> Tensor:
         # (B, heads, Ch, 1, Ch) * (heads, 1, heads, 1) -> (B, C, C), block-diagonal
         blocks = matrix.unsqueeze(3) * same[:, None, :, None]
         return x @ blocks.reshape(batch, x.shape[-1], x.shape[-1])
-    out = _per_sample(split(x, num_heads), matrix)
+    if x.device.type == 'cpu' and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        out = x.new_empty(x.shape)  # dense, whatever the strides of x
+        for a, b, o in zip(split(x, num_heads), matrix, split(out, num_heads), strict=True):
+            torch.bmm(a, b, out=o)  # straight to its place between the other heads
+        return out
+    out = split(x, num_heads) @ matrix
     return out.transpose(1, 2).flatten(2)
 
 

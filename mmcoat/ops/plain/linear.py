@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .common import compute_dtype, no_autocast, wants_gradient
+from .. import reference
+from .common import compute_dtype, map_rows, no_autocast, wants_gradient
 
 _ONEDNN_DTYPES = (torch.float32, torch.bfloat16)
 
@@ -50,14 +51,23 @@ def linear(
     return out if residual is None else out + residual
 
 
-def linear_add(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None) -> Tensor:
-    """Return ``linear(x) + residual``, (..., C) -> (..., D); without the sum if it is None.
+def linear_add(
+    tokens: tuple[Tensor, ...],
+    weight: Tensor,
+    bias: Tensor,
+    residual: tuple[Tensor, ...] | None,
+) -> tuple[Tensor, ...]:
+    """Return ``linear(x)`` of each tensor plus its residual; see ``reference.linear_add``.
 
     The gradient needs ``x`` only, so that autograd's own linear serves in training.
     """
-    if wants_gradient(x, weight, bias) or torch.compiler.is_compiling():
-        out = F.linear(x, weight, bias)
-        return out if residual is None else residual + out
-    dtype = compute_dtype(x)
-    with no_autocast(x):
-        return linear(x.to(dtype), weight.to(dtype), bias.to(dtype), residual=residual)
+    if wants_gradient(*tokens, weight, bias) or torch.compiler.is_compiling():
+        return reference.linear_add(tokens, weight, bias, residual)
+    dtype = compute_dtype(tokens[0])
+    weight, bias = weight.to(dtype), bias.to(dtype)
+
+    def run(x: Tensor, skip: Tensor | None = None) -> Tensor:
+        return linear(x.to(dtype), weight, bias, residual=skip)
+
+    with no_autocast(tokens[0]):
+        return map_rows(run, *(group for group in (tokens, residual) if group is not None))

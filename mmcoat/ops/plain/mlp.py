@@ -7,7 +7,7 @@ from torch.autograd.function import once_differentiable
 
 from .. import reference
 
-from .common import compute_dtype, no_autocast, rows, wants_gradient
+from .common import compute_dtype, map_rows, no_autocast, rows, wants_gradient
 from .linear import linear
 from .norm_linear import layer_norm, layer_norm_backward
 
@@ -17,22 +17,29 @@ _CHUNK_VALUES = 2**19
 
 
 def norm_mlp(
-    x: Tensor,
+    tokens: tuple[Tensor, ...],
     gamma: Tensor,
     beta: Tensor,
     eps: float,
     weights: tuple[Tensor, Tensor],
     biases: tuple[Tensor, Tensor],
     residual: bool,
-) -> Tensor:
-    """Return ``mlp(layer_norm(x))``, plus ``x`` with ``residual``; see ``reference.norm_mlp``."""
+) -> tuple[Tensor, ...]:
+    """Return ``mlp(layer_norm(x))`` of each tensor, plus ``x`` with ``residual``.
+
+    See ``reference.norm_mlp``.
+    """
     if torch.compiler.is_compiling():
-        return reference.norm_mlp(x, gamma, beta, eps, weights, biases, residual)
-    dtype = compute_dtype(x)
-    with no_autocast(x):
-        if wants_gradient(x, gamma, beta, *weights, *biases):
-            return NormMlp.apply(x, gamma, beta, eps, *weights, *biases, residual, dtype)
-        return _infer(x, gamma, beta, eps, weights, biases, residual, dtype)
+        return reference.norm_mlp(tokens, gamma, beta, eps, weights, biases, residual)
+    dtype = compute_dtype(tokens[0])
+    with no_autocast(tokens[0]):
+        if wants_gradient(*tokens, gamma, beta, *weights, *biases):
+            return tuple(
+                NormMlp.apply(x, gamma, beta, eps, *weights, *biases, residual, dtype)
+                for x in tokens
+            )
+        low = [w.to(dtype) for w in (*weights, *biases)]
+        return map_rows(lambda x: _infer(x, gamma, beta, eps, *low, residual), tokens)
 
 
 def _chunks(x: Tensor, hidden: int, dtype: torch.dtype) -> list[slice]:
@@ -44,12 +51,9 @@ def _chunks(x: Tensor, hidden: int, dtype: torch.dtype) -> list[slice]:
     return [slice(start, start + step) for start in range(0, count, step)]
 
 
-def _infer(x, gamma, beta, eps, weights, biases, residual, dtype):
-    tokens = rows(x)
-    (w1, w2), (b1, b2) = [w.to(dtype) for w in weights], [b.to(dtype) for b in biases]
-    chunks = _chunks(tokens, w1.shape[0], dtype)
-    out = []
-    for chunk in chunks:
+def _infer(x, gamma, beta, eps, w1, w2, b1, b2, residual):
+    tokens, dtype, out = rows(x), w1.dtype, []
+    for chunk in _chunks(tokens, w1.shape[0], dtype):
         part = tokens[chunk]
         hidden = linear(layer_norm(part, gamma, beta, eps)[0].to(dtype), w1, b1, gelu=True)
         out.append(linear(hidden, w2, b2, residual=part if residual else None))
@@ -62,25 +66,24 @@ class NormMlp(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, gamma, beta, eps, w1, w2, b1, b2, residual, dtype):
         tokens, low = rows(x), [t.to(dtype) for t in (w1, w2, b1, b2)]
-        hidden = tokens.new_empty(tokens.shape[0], w1.shape[0], dtype=dtype)
-        out, means, rstds = [], [], []
+        hidden, out, means, rstds = [], [], [], []  # chunk by chunk: no copy into one buffer
         for chunk in _chunks(tokens, w1.shape[0], dtype):
             part = tokens[chunk]
             normed, mean, rstd = layer_norm(part, gamma, beta, eps)
-            torch.addmm(low[2], normed.to(dtype), low[0].t(), out=hidden[chunk])
+            hidden.append(linear(normed.to(dtype), low[0], low[2]))
             skip = part if residual else None
-            out.append(linear(F.gelu(hidden[chunk]), low[1], low[3], residual=skip))
+            out.append(linear(F.gelu(hidden[-1]), low[1], low[3], residual=skip))
             means.append(mean)
             rstds.append(rstd)
         out, mean, rstd = (t[0] if len(t) == 1 else torch.cat(t) for t in (out, means, rstds))
-        ctx.save_for_backward(x, gamma, beta, mean, rstd, hidden, w1, w2, b1, b2)
+        ctx.save_for_backward(x, gamma, beta, mean, rstd, w1, w2, b1, b2, *hidden)
         ctx.eps, ctx.residual, ctx.dtype = eps, residual, dtype
         return out.view(x.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        x, gamma, beta, mean, rstd, hidden, w1, w2, b1, b2 = ctx.saved_tensors
+        x, gamma, beta, mean, rstd, w1, w2, b1, b2, *hiddens = ctx.saved_tensors
         with no_autocast(x):
             tokens, grad = rows(x), rows(grad)
             low1, low2 = w1.to(ctx.dtype), w2.to(ctx.dtype)
@@ -89,11 +92,12 @@ class NormMlp(torch.autograd.Function):
             # weight gradients add up in the dtype of their product, one chunk being all of it in bfloat16
             sums_w1, sums_w2 = torch.zeros_like(low1), torch.zeros_like(low2)
             grad_x = torch.empty_like(tokens)
-            for chunk in _chunks(tokens, w1.shape[0], ctx.dtype):
+            chunks = _chunks(tokens, w1.shape[0], ctx.dtype)
+            for chunk, hidden in zip(chunks, hiddens, strict=True):
                 part, grad_out = tokens[chunk], grad[chunk].to(ctx.dtype)
                 normed = layer_norm(part, gamma, beta, ctx.eps)[0].to(ctx.dtype)
-                sums_w2.addmm_(grad_out.t(), F.gelu(hidden[chunk]))
-                grad_hidden = torch.ops.aten.gelu_backward(grad_out @ low2, hidden[chunk])
+                sums_w2.addmm_(grad_out.t(), F.gelu(hidden))
+                grad_hidden = torch.ops.aten.gelu_backward(grad_out @ low2, hidden)
                 sums_w1.addmm_(grad_hidden.t(), normed)
                 norm_grads = layer_norm_backward(
                     grad_hidden @ low1, part, mean[chunk], rstd[chunk], gamma, beta

@@ -6,27 +6,32 @@ from torch.autograd.function import once_differentiable
 
 from .. import reference
 
-from .common import compute_dtype, no_autocast, rows, wants_gradient
+from .common import compute_dtype, map_rows, no_autocast, rows, wants_gradient
 from .linear import linear
 
 
 def norm_linear(
-    x: Tensor, gamma: Tensor, beta: Tensor, eps: float, weight: Tensor, bias: Tensor
-) -> Tensor:
-    """Return ``linear(layer_norm(x))``, (..., C) -> (..., D); see ``reference.norm_linear``."""
+    tokens: tuple[Tensor, ...],
+    gamma: Tensor,
+    beta: Tensor,
+    eps: float,
+    weight: Tensor,
+    bias: Tensor,
+) -> tuple[Tensor, ...]:
+    """Return ``linear(layer_norm(x))`` of each tensor; see ``reference.norm_linear``."""
     if torch.compiler.is_compiling():  # Inductor decides itself what to keep
-        return reference.norm_linear(x, gamma, beta, eps, weight, bias)
-    dtype = compute_dtype(x)
-    with no_autocast(x):
-        if wants_gradient(x, gamma, beta, weight, bias):
-            return NormLinear.apply(x, gamma, beta, eps, weight, bias, dtype)
-        normed = layer_norm(x, gamma, beta, eps)[0]
-        return linear(normed.to(dtype), weight.to(dtype), bias.to(dtype))
+        return reference.norm_linear(tokens, gamma, beta, eps, weight, bias)
+    dtype = compute_dtype(tokens[0])
+    with no_autocast(tokens[0]):
+        if wants_gradient(*tokens, gamma, beta, weight, bias):
+            return tuple(NormLinear.apply(x, gamma, beta, eps, weight, bias, dtype) for x in tokens)
+        weight, bias = weight.to(dtype), bias.to(dtype)
+        return map_rows(
+            lambda x: linear(layer_norm(x, gamma, beta, eps)[0].to(dtype), weight, bias), tokens
+        )
 
 
-def layer_norm(
-    x: Tensor, gamma: Tensor, beta: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return the normed (..., C), the means and the reciprocal standard deviations, (..., 1)."""
     if x.is_cuda and x.dtype != gamma.dtype:
         x = x.to(gamma.dtype)  # CUDA's norm takes one dtype
