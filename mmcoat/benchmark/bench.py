@@ -20,6 +20,7 @@ from .timing import time_steps
 from .weights import images
 
 RESULTS_FILE = 'results.json'
+NO_GRAPHS = ('reference', 'official')  # nobody would
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Benchmark:
                     self.say(warning)
                 self.say(f'[{number}/{len(todo)}] {case}')
                 self.results.rows += self.measure(case, contenders_of(grid, case))
+                self.results.environment['packages'] = environment.packages()  # timm comes late
                 self.results.write(self.options.out / RESULTS_FILE)
         except KeyboardInterrupt:
             self.say('interrupted: the results so far are kept')
@@ -175,14 +177,20 @@ def set_up(options: Options) -> None:
 def contenders_of(grid: Grid, case: Case) -> list[Contender]:
     """Return who takes part in a case of the grid.
 
-    Swin-T is one model, so it takes part for one arch only: Lite Small, its peer, or else the first.
+    Swin-T is one model, so it takes part for one arch only: Lite Small, its peer, or else the first. In
+    inference nothing is recomputed.
     """
     swin_arch = 'lite_small' if 'lite_small' in grid.archs else grid.archs[0]
     names = list(grid.contenders)
     if grid.cuda_graph and case.batch == 1 and case.mode == 'inference':
-        names += [f'{name}-graph' for name in names if not name.endswith('-graph')]
+        names += [f'{name}-graph' for name in names if not name.startswith(NO_GRAPHS)]
     contenders = [parse_contender(name) for name in dict.fromkeys(names)]
-    return [c for c in contenders if c.family != 'swin' or case.arch == swin_arch]
+    absent = set()
+    if case.arch != swin_arch:
+        absent.add('swin')
+    if case.mode != 'train':
+        absent.add('recompute')
+    return [c for c in contenders if c.family not in absent]
 
 
 def _status(error: Exception) -> str:

@@ -36,7 +36,7 @@ def describe(device: torch.device) -> dict[str, Any]:
         mmcoat=__version__,
         python=platform.python_version(),
         torch=torch.__version__,
-        packages={name: installed_version(names) for name, names in PACKAGES.items()},
+        packages=packages(),
         device=str(device),
         cpu=cpu_name(),
         cores=os.cpu_count(),
@@ -53,6 +53,11 @@ def describe(device: torch.device) -> dict[str, Any]:
             tf32=torch.backends.cuda.matmul.allow_tf32,
         )
     return found
+
+
+def packages() -> dict[str, str | None]:
+    """Return the versions of what takes part, as far as it can be imported by now."""
+    return {name: installed_version(names) for name, names in PACKAGES.items()}
 
 
 def cpu_name() -> str:

@@ -41,4 +41,6 @@ def write_report(results: Results, out: Path) -> list[Path]:
     text, markdown = out / 'table.txt', out / 'table.md'
     text.write_text(report(results))
     markdown.write_text(report(results, markdown=True))
-    return [out / RESULTS_FILE, text, markdown]
+    from .plots import draw
+
+    return [out / RESULTS_FILE, text, markdown, *draw(results, out)]

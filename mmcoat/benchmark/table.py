@@ -11,6 +11,7 @@ HEADER = (
     'x timm', 'x timm-compiled', 'memory / timm', 'max diff', 'first call s',
 )  # fmt: skip
 MEGABYTE = 2**20
+GROWTH_BASE = (512, 512)
 # (title, who, against whom): how many times as fast
 SPEED_RATIOS = (
     ('default / timm', 'default', 'timm'),
@@ -50,15 +51,23 @@ def bf16_ratio(results: Results, case: Case, contender: str = 'default') -> floa
 
 
 def growth(results: Results, case: Case, contender: str) -> tuple[float, float | None] | None:
-    """Return time and peak memory per pixel over those of the smallest size of an otherwise equal case."""
+    """Return time and peak memory per pixel over those at 512 px of an otherwise equal case.
+
+    Where 512 px were not measured the smallest size is the base; sizes below the base have no growth.
+    """
     row = results.find(case, contender)
     alike = [
         r for r in results.rows
         if r.status == 'ok' and r.contender == contender and _but_size(r.case) == _but_size(case)
     ]  # fmt: skip
-    if row is None or len(alike) < 2:
+    if row is None:
         return None
-    base = min(alike, key=lambda r: _pixels(r.case))
+    base = next((r for r in alike if r.case.size == GROWTH_BASE), None)
+    base = base or min(alike, key=lambda r: _pixels(r.case))
+    if max(_pixels(r.case) for r in alike) == _pixels(base.case) or _pixels(case) < _pixels(
+        base.case
+    ):
+        return None
     pixels = _pixels(case) / _pixels(base.case)
     time = row.median / base.median / pixels
     if row.peak_bytes is None or not base.peak_bytes:
@@ -78,12 +87,10 @@ def _pixels(case: Case) -> int:
 
 
 def result_cells(results: Results, row: Row) -> list[str]:
-    """Return the texts of one row of the main table."""
+    """Return the texts of one measured row of the main table."""
     case, q = row.case, row.quartiles
     model = case.arch if case.model == 'backbone' else f'{case.model} {case.arch}'
     cells = [model, size_text(case.size), str(case.batch), case.dtype, case.mode, row.contender]
-    if q is None:
-        return [*cells, row.status, row.reason]
     peak = None if row.peak_bytes is None else row.peak_bytes / MEGABYTE
     largest = row.difference['largest'] if row.difference else None
     return [
@@ -133,6 +140,21 @@ def growth_rows(results: Results) -> list[list[str]]:
     return rows
 
 
+def missing_rows(results: Results) -> list[list[str]]:
+    """Return who has no times and why; one row where the reason is the same in many cases."""
+    found: dict[tuple[str, str, str], list[Case]] = {}
+    for row in results.rows:
+        if row.status != 'ok':
+            found.setdefault((row.contender, row.status, row.reason), []).append(row.case)
+    everywhere = len(results.cases())
+    rows = []
+    for (contender, status, reason), cases in found.items():
+        where = 'all' if len(cases) == everywhere else f'{cases[0]}'
+        more = f' and {len(cases) - 1} more' if 1 < len(cases) < everywhere else ''
+        rows.append([contender, where + more, status, reason])
+    return rows
+
+
 def _number(value: float | None, form: str) -> str:
     return '' if value is None else format(value, form)
 
@@ -141,36 +163,38 @@ def _number(value: float | None, form: str) -> str:
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return an aligned table; what stands beyond the header's columns or in short rows is not aligned."""
-    full = [r for r in rows if len(r) == len(header)] or [header]
-    widths = [max(len(r[i]) for r in [header, *full]) for i in range(len(header))]
-    for row in rows:
-        for i, cell in enumerate(row[:-1] if len(row) < len(header) else row):
-            widths[i] = max(widths[i], len(cell))
-    lines = ['  '.join(c.ljust(w) for c, w in zip(row, widths)).rstrip() for row in [header, *rows]]  # noqa: B905
-    lines.insert(1, '  '.join('-' * w for w in widths))
-    return '\n'.join(lines)
+    """Return an aligned table."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [header, ['-' * width for width in widths], *rows]
+    return '\n'.join(
+        '  '.join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table."""
-    padded = [[*row, *[''] * (len(header) - len(row))] for row in rows]
-    lines = [header, ['---'] * len(header), *padded]
+    lines = [header, ['---'] * len(header), *rows]
     return '\n'.join('| ' + ' | '.join(c.replace('|', '/') for c in line) + ' |' for line in lines)
 
 
 def report(results: Results, markdown: bool = False) -> str:
     """Return all tables and where they were measured."""
     table = markdown_table if markdown else text_table
-    rows = [result_cells(results, row) for row in results.rows]
+    rows = [result_cells(results, row) for row in results.rows if row.status == 'ok']
     parts = [environment_text(results.environment), table(HEADER, rows)]
+    missing = missing_rows(results)
+    if missing:
+        parts += ['Not measured:', table(('contender', 'cases', 'status', 'reason'), missing)]
     header, ratios = ratio_rows(results)
     if ratios:
         parts += ['Ratios of medians (speed: how many times as fast; memory: over the other):']
         parts.append(table(header, ratios))
     grown = growth_rows(results)
     if grown:
-        parts += ['Growth: time and peak memory per pixel, over those of the smallest size:']
+        parts += [
+            'Growth: time and peak memory per pixel, over those at 512 px, or else of the smallest size:'
+        ]
         parts.append(table(('case', 'contender', 'time / pixel', 'memory / pixel'), grown))
     return '\n\n'.join(parts) + '\n'
 
