@@ -96,11 +96,7 @@ class FactorizedConvAttention(nn.Module):
             The shapes of the tokens.
         """
         run, tokens = ops.select(self.backend, x), (cls_token, x)
-        qkv = run.norm_linear(
-            tokens, norm.weight, norm.bias, norm.eps, self.qkv.weight, self.qkv.bias
-        )
-        # (B, ..., 3 C) -> (B, ..., 3, C)
-        qkv = [part.unflatten(-1, (3, -1)) for part in qkv]
+        qkv = run.norm_qkv(tokens, norm.weight, norm.bias, norm.eps, self.qkv.weight, self.qkv.bias)
         out = run.conv_attention(*qkv, *crpe.filters(), self.num_heads, self.scale)
         if self.training and self.drop.p > 0:
             out = [self.drop(self.proj(part)) for part in out]

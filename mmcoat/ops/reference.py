@@ -12,8 +12,8 @@ __all__ = [
     'conv_attention',
     'conv_pos_enc',
     'linear_add',
-    'norm_linear',
     'norm_mlp',
+    'norm_qkv',
     'scale_exchange',
 ]
 
@@ -21,22 +21,26 @@ __all__ = [
 Tokens = tuple[Tensor, ...]  # the class token (B, 1, C) and the image tokens (B, H, W, C), say
 
 
-def norm_linear(
+def norm_qkv(
     tokens: Tokens, gamma: Tensor, beta: Tensor, eps: float, weight: Tensor, bias: Tensor
-) -> Tokens:
-    """Return ``linear(layer_norm(x))`` of each tensor, (..., C) -> (..., D).
+) -> tuple[Tensor, ...]:
+    """Return queries, keys and values of the normed tokens, (..., C) -> (..., 3, C).
 
     Args:
         tokens: Tensors (..., C).
         gamma: Scale of the norm, (C,).
         beta: Shift of the norm, (C,).
         eps: Added to the variance.
-        weight: (D, C).
-        bias: (D,).
+        weight: (3 C, C).
+        bias: (3 C,).
     """
-    return tuple(
-        F.linear(F.layer_norm(x, gamma.shape, gamma, beta, eps), weight, bias) for x in tokens
-    )
+    qkv = _norm_linear(tokens, gamma, beta, eps, weight, bias)
+    return tuple(x.unflatten(-1, (3, -1)) for x in qkv)
+
+
+def _norm_linear(tokens, gamma, beta, eps, weight, bias) -> Tokens:
+    normed = [F.layer_norm(x, gamma.shape, gamma, beta, eps) for x in tokens]
+    return tuple(F.linear(x, weight, bias) for x in normed)
 
 
 def conv_attention(
@@ -96,7 +100,7 @@ def norm_mlp(
     Returns:
         The shapes of ``tokens``.
     """
-    hidden = norm_linear(tokens, gamma, beta, eps, weights[0], biases[0])
+    hidden = _norm_linear(tokens, gamma, beta, eps, weights[0], biases[0])
     hidden = tuple(F.gelu(x) for x in hidden)
     return linear_add(hidden, weights[1], biases[1], tokens if residual else None)
 

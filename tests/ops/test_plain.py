@@ -37,6 +37,7 @@ def compare(function: str, tensors: list[Tensor], *args, rtol: float = 1e-9) -> 
         with torch.no_grad():  # the path of inference
             silent = getattr(module, function)(*args)
             silent = silent if isinstance(silent, tuple | list) else (silent,)
+            silent = [torch.stack(o, -2) if isinstance(o, tuple) else o for o in silent]
         torch.testing.assert_close(list(silent), list(out), rtol=rtol, atol=rtol)
     torch.testing.assert_close(results[1], results[0], rtol=rtol, atol=rtol)
 
@@ -86,11 +87,13 @@ def test_conv_attention_in_low_precision(dtype, width):
         assert worst[1] <= 2 * worst[0]
 
 
-@pytest.mark.parametrize('shape', [(2, 1, 24), (1, 5, 7, 24), (2, 40, 40, 24)])
-def test_norm_linear(shape):
-    tensors = [random(*shape), random(24), random(24), random(72, 24), random(72)]
-    x, gamma, beta, weight, bias = tensors
-    compare('norm_linear', tensors, (x,), gamma, beta, EPS, weight, bias)
+@pytest.mark.parametrize('shape', [(1, 5, 7, 24), (2, 40, 40, 24)])
+def test_norm_qkv(shape):
+    """Few tokens, and more than are joined with the class token; three tensors come in inference."""
+    cls_token, x = random(shape[0], 1, 24), random(*shape)
+    gamma, beta, weight, bias = random(24), random(24), random(72, 24), random(72)
+    tensors = [cls_token, x, gamma, beta, weight, bias]
+    compare('norm_qkv', tensors, (cls_token, x), gamma, beta, EPS, weight, bias)
 
 
 @pytest.mark.parametrize('residual', [False, True])

@@ -7,14 +7,14 @@ from .attention import conv_attention
 from .exchange import scale_exchange
 from .linear import linear_add
 from .mlp import norm_mlp
-from .norm_linear import norm_linear
 from .position import conv_pos_enc
+from .qkv import norm_qkv
 
 __all__ = [
     'conv_attention',
     'conv_pos_enc',
     'linear_add',
-    'norm_linear',
     'norm_mlp',
+    'norm_qkv',
     'scale_exchange',
 ]

@@ -7,11 +7,12 @@ from torch.autograd.function import once_differentiable
 
 from . import heads
 from .common import compute_dtype, no_autocast, wants_gradient
+from .qkv import Qkv, unbind
 
 
 def conv_attention(
-    qkv_cls: Tensor,
-    qkv: Tensor,
+    qkv_cls: Qkv,
+    qkv: Qkv,
     weights: list[Tensor],
     biases: list[Tensor],
     num_heads: int,
@@ -21,19 +22,19 @@ def conv_attention(
 
     See ``reference.conv_attention``.
     """
-    dtype = compute_dtype(qkv)
-    with no_autocast(qkv):
-        qkv_cls, qkv = qkv_cls.to(dtype), qkv.to(dtype)
-        tensors = [*weights, *biases]
-        compiling = torch.compiler.is_compiling()
-        if wants_gradient(qkv_cls, qkv, *tensors) and not compiling:
-            return ConvAttention.apply(qkv_cls, qkv, num_heads, scale, *tensors)
+    filters = [*weights, *biases]
+    with no_autocast(filters[0]):
+        if isinstance(qkv, Tensor) and not torch.compiler.is_compiling():
+            dtype = compute_dtype(qkv)
+            qkv_cls, qkv = qkv_cls.to(dtype), qkv.to(dtype)
+            if wants_gradient(qkv_cls, qkv, *filters):
+                return ConvAttention.apply(qkv_cls, qkv, num_heads, scale, *filters)
         return _forward(qkv_cls, qkv, weights, biases, num_heads, scale)[:2]
 
 
-def _tokens(qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, ..., 3, C) -> three (B, N, C), views."""
-    return qkv.flatten(1, -3).unbind(-2)
+def _tokens(qkv: Qkv) -> list[Tensor]:
+    """Return queries, keys and values as (B, N, C), views."""
+    return [part.flatten(1, -2) for part in unbind(qkv)]
 
 
 def _forward(qkv_cls, qkv, weights, biases, num_heads, scale):
@@ -43,7 +44,7 @@ def _forward(qkv_cls, qkv, weights, biases, num_heads, scale):
     context = context + heads.contract(weight_cls, v_cls, num_heads)
     context = context / heads.split(total, num_heads).transpose(-1, -2)
     out = heads.apply(q, scale * context)
-    encoded = _convolve(v.view(qkv.shape[:3] + v.shape[-1:]), weights, biases)
+    encoded = _convolve(unbind(qkv)[2], weights, biases)
     if torch.is_grad_enabled():
         out = out + q * encoded.flatten(1, 2)
     else:
@@ -64,8 +65,8 @@ def _exponentials(k: Tensor, k_cls: Tensor) -> tuple[Tensor, Tensor, Tensor, Ten
     """
     in_place = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
     if in_place and k.device.type == 'cpu' and k.dtype in (torch.float32, torch.bfloat16):
-        # a dense copy first: exp() of a view takes a slow path
-        weight = k.clone(memory_format=torch.contiguous_format).exp_()
+        # a dense copy of a view first, whose exp() takes a slow path; of dense keys no copy
+        weight = k.exp() if k.is_contiguous() else k.contiguous().exp_()
         weight_cls = k_cls.exp()
         total = weight.sum(1, keepdim=True) + weight_cls
         low, high = total.aminmax()

@@ -35,22 +35,22 @@ def rows(x: Tensor) -> Tensor:
 
 # Up to so many rows, one product for class tokens and image tokens together is faster than two: reading the
 # weights a second time for a handful of rows costs more than copying the rows into one tensor.
-_JOINED_ROWS = 1024
+JOINED_ROWS = 1024
 
 
 def map_rows(function: Callable[..., Tensor], *groups: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Call ``function`` on the rows of all tensors of a group at once where they are few.
 
     Args:
-        function: Takes one (..., C) tensor per group and returns (..., D), row by row.
+        function: Takes one (..., C) tensor per group and returns (..., D), or more dimensions, row by row.
         groups: Tuples of tensors, all of one length; ``function`` gets one of each.
 
     Returns:
         What it returns for each place in the groups.
     """
     first = groups[0]
-    if sum(t.numel() for t in first) > _JOINED_ROWS * first[0].shape[-1]:
+    if sum(t.numel() for t in first) > JOINED_ROWS * first[0].shape[-1]:
         return tuple(function(*tensors) for tensors in zip(*groups, strict=True))
     out = function(*(torch.cat([rows(t) for t in group]) for group in groups))
     parts = out.split([t.numel() // t.shape[-1] for t in first])
-    return tuple(o.view(*t.shape[:-1], -1) for o, t in zip(parts, first, strict=True))
+    return tuple(o.view(*t.shape[:-1], *out.shape[1:]) for o, t in zip(parts, first, strict=True))

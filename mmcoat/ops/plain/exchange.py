@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from .. import reference
 from mmcoat.ops.scale_exchange import resize
 
+from .. import reference
 from .common import wants_gradient
 
 

@@ -51,6 +51,16 @@ def linear(
     return out if residual is None else out + residual
 
 
+def packed(weight: Tensor, rows: int) -> Tensor:
+    """Return ``weight`` in the library's own order, for several calls of ``linear`` with ``rows`` rows.
+
+    A single call orders the weights itself, and that takes as long.
+    """
+    if not _onednn_runs(weight) or not hasattr(torch.ops.mkldnn, '_reorder_linear_weight'):
+        return weight
+    return torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+
+
 def linear_add(
     tokens: tuple[Tensor, ...],
     weight: Tensor,

@@ -6,10 +6,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .. import reference
-
 from .common import compute_dtype, map_rows, no_autocast, rows, wants_gradient
-from .linear import linear
-from .norm_linear import layer_norm, layer_norm_backward
+from .layer_norm import layer_norm, layer_norm_backward
+from .linear import linear, packed
 
 # Hidden values of one chunk: 2 MiB in float32, what a core of a server keeps close. Reduced precision runs
 # on matrix units, which want large products more than near memory.
@@ -52,12 +51,19 @@ def _chunks(x: Tensor, hidden: int, dtype: torch.dtype) -> list[slice]:
 
 
 def _infer(x, gamma, beta, eps, w1, w2, b1, b2, residual):
-    tokens, dtype, out = rows(x), w1.dtype, []
-    for chunk in _chunks(tokens, w1.shape[0], dtype):
-        part = tokens[chunk]
-        hidden = linear(layer_norm(part, gamma, beta, eps)[0].to(dtype), w1, b1, gelu=True)
-        out.append(linear(hidden, w2, b2, residual=part if residual else None))
-    return (out[0] if len(out) == 1 else torch.cat(out)).view(x.shape)
+    tokens, dtype = rows(x), w1.dtype
+    chunks = _chunks(tokens, w1.shape[0], dtype)
+    if len(chunks) == 1:
+        hidden = linear(layer_norm(tokens, gamma, beta, eps)[0].to(dtype), w1, b1, gelu=True)
+        return linear(hidden, w2, b2, residual=tokens if residual else None).view(x.shape)
+    out, w1 = torch.empty_like(tokens), packed(w1, chunks[0].stop)
+    for chunk in chunks:
+        part, target = tokens[chunk], out[chunk]
+        hidden = linear(layer_norm(part, gamma, beta, eps)[0], w1, b1, gelu=True)
+        # the product adds up on residual and bias where the result is to be
+        target.copy_(b2.expand_as(part)) if not residual else torch.add(part, b2, out=target)
+        target.addmm_(hidden, w2.t())
+    return out.view(x.shape)
 
 
 class NormMlp(torch.autograd.Function):

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import reference
-
 from .common import compute_dtype
 
 

@@ -1,52 +1,53 @@
-"""Layer norm and linear layer; the normed tokens are recomputed in backward instead of kept."""
+"""Norm and the linear layer of queries, keys and values; the normed tokens are recomputed in backward."""
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .. import reference
-
-from .common import compute_dtype, map_rows, no_autocast, rows, wants_gradient
+from .common import JOINED_ROWS, compute_dtype, map_rows, no_autocast, rows, wants_gradient
+from .layer_norm import layer_norm, layer_norm_backward
 from .linear import linear
 
+# (..., 3, C), or three (..., C), which the CPU reads faster
+Qkv = Tensor | tuple[Tensor, Tensor, Tensor]
 
-def norm_linear(
+
+def norm_qkv(
     tokens: tuple[Tensor, ...],
     gamma: Tensor,
     beta: Tensor,
     eps: float,
     weight: Tensor,
     bias: Tensor,
-) -> tuple[Tensor, ...]:
-    """Return ``linear(layer_norm(x))`` of each tensor; see ``reference.norm_linear``."""
+) -> tuple[Qkv, ...]:
+    """Return queries, keys and values of the normed tokens; see ``reference.norm_qkv``.
+
+    Without gradients, those of many tokens are three tensors instead of one.
+    """
     if torch.compiler.is_compiling():  # Inductor decides itself what to keep
-        return reference.norm_linear(tokens, gamma, beta, eps, weight, bias)
+        return reference.norm_qkv(tokens, gamma, beta, eps, weight, bias)
     dtype = compute_dtype(tokens[0])
     with no_autocast(tokens[0]):
         if wants_gradient(*tokens, gamma, beta, weight, bias):
-            return tuple(NormLinear.apply(x, gamma, beta, eps, weight, bias, dtype) for x in tokens)
+            norm = gamma, beta, eps
+            qkv = tuple(NormLinear.apply(x, *norm, weight, bias, dtype) for x in tokens)
+            return tuple(x.unflatten(-1, (3, -1)) for x in qkv)
         weight, bias = weight.to(dtype), bias.to(dtype)
-        return map_rows(
-            lambda x: linear(layer_norm(x, gamma, beta, eps)[0].to(dtype), weight, bias), tokens
-        )
+
+        def run(x: Tensor) -> Qkv:
+            normed = layer_norm(x, gamma, beta, eps)[0].to(dtype)
+            if x.device.type != 'cpu' or x.numel() <= JOINED_ROWS * x.shape[-1]:
+                return linear(normed, weight, bias).unflatten(-1, (3, -1))
+            parts = zip(weight.chunk(3), bias.chunk(3), strict=True)
+            return tuple(linear(normed, w, b) for w, b in parts)
+
+        return map_rows(run, tokens)
 
 
-def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the normed (..., C), the means and the reciprocal standard deviations, (..., 1)."""
-    if x.is_cuda and x.dtype != gamma.dtype:
-        x = x.to(gamma.dtype)  # CUDA's norm takes one dtype
-    return torch.native_layer_norm(x, gamma.shape, gamma, beta, eps)
-
-
-def layer_norm_backward(
-    grad: Tensor, x: Tensor, mean: Tensor, rstd: Tensor, gamma: Tensor, beta: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of ``x``, ``gamma`` and ``beta``."""
-    dtype = gamma.dtype if x.is_cuda else x.dtype
-    grads = torch.ops.aten.native_layer_norm_backward(
-        grad.to(dtype), x.to(dtype), gamma.shape, mean, rstd, gamma, beta, [True] * 3
-    )
-    return grads[0].to(x.dtype), grads[1], grads[2]
+def unbind(qkv: Qkv) -> tuple[Tensor, Tensor, Tensor]:
+    """Return queries, keys and values, each (..., C)."""
+    return qkv if isinstance(qkv, tuple) else qkv.unbind(-2)
 
 
 class NormLinear(torch.autograd.Function):
