@@ -144,11 +144,10 @@ def _lines(axis: plt.Axes, rows: list[Row], value: Value) -> None:
 
 def _line_style(contender: str) -> dict:
     family = _family(contender)
-    style = '--' if _is_compiled(contender) else '-'
     return dict(
         color=COLOURS[family],
         marker=MARKERS[family],
-        linestyle=':' if contender.endswith('-graph') else style,
+        linestyle='--' if _is_compiled(contender) else '-',
         markersize=5,
     )
 
@@ -236,11 +235,14 @@ def _draw_ratio_bars(
 ) -> Path:
     columns = -(-len(cases) // CASES)
     count = -(-len(cases) // columns)
-    size = 8.0 * columns, max(2.8, 1.2 + count * (0.2 * len(series) + 0.2))
+    parts = [cases[i * count : (i + 1) * count] for i in range(columns)]
+    bars = max(sum(_bars_of(case, series) + 1 for case in part) for part in parts)
+    size = 8.0 * columns, max(2.8, 1.3 + 0.22 * bars)
     figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, layout='constrained')
     highest = max(n for _, _, numbers in series for n in numbers.values())
-    for i, axis in enumerate(axes.flat):
-        _ratio_axis(axis, cases[i * count : (i + 1) * count], series)
+    for axis, part in zip(axes.flat, parts, strict=True):
+        _ratio_axis(axis, part, series)
+        axis.set_ylim(bars, -1)
         axis.set_xlim(0, max(1.1, highest * 1.12))
         how = 'peak memory over the other (less is better)'
         axis.set_xlabel(how if is_memory else 'times as fast (more is better)')
@@ -249,18 +251,27 @@ def _draw_ratio_bars(
     return _save(figure, path)
 
 
+def _bars_of(case: Case, series: list[Series]) -> int:
+    return sum(case in numbers for _, _, numbers in series)
+
+
 def _ratio_axis(axis: plt.Axes, cases: list[Case], series: list[Series]) -> None:
-    thickness = 0.84 / len(series)
-    for k, (title, colour, numbers) in enumerate(series):
-        offset = (k - (len(series) - 1) / 2) * thickness
-        found = {place + offset: numbers[c] for place, c in enumerate(cases) if c in numbers}
-        if found:
-            bars = axis.barh(
-                list(found), list(found.values()), thickness * 0.9, color=colour, label=title
-            )
-            axis.bar_label(bars, [f'{n:.2f}' for n in found.values()], padding=3, fontsize=8)
-    axis.set_yticks(range(len(cases)), [_case_label(case) for case in cases])
-    axis.set_ylim(len(cases) - 0.4, -0.6)
+    """Draw the bars of each case below each other, with the place of one bar between cases."""
+    found: dict[str, list[tuple[float, float]]] = {title: [] for title, _, _ in series}
+    ticks, place = [], 0
+    for case in cases:
+        ticks.append(place + (_bars_of(case, series) - 1) / 2)
+        for title, _, numbers in series:
+            if case in numbers:
+                found[title].append((place, numbers[case]))
+                place += 1
+        place += 1
+    for title, colour, _ in series:
+        if found[title]:
+            places, numbers = zip(*found[title], strict=True)
+            bars = axis.barh(places, numbers, 0.9, color=colour, label=title)
+            axis.bar_label(bars, [f'{n:.2f}' for n in numbers], padding=3, fontsize=8)
+    axis.set_yticks(ticks, [_case_label(case) for case in cases])
     axis.axvline(1.0, color='black', linewidth=1)
     axis.grid(alpha=0.3, axis='x')
     axis.set_axisbelow(True)
@@ -296,7 +307,8 @@ def _draw_growth_group(found: list[tuple], group: tuple, path: Path) -> Path:
         for axis, which, what in zip(line, (0, 1), ('time', 'peak memory'), strict=True):
             _growth_lines(axis, own, which)
             axis.set_title(f'{arch}: {what} per pixel')
-            axis.set(xlabel='image size (pixels)', ylabel='over the base size', ylim=(0, None))
+            axis.set(xlabel='image size (pixels)', ylabel='over the first size')
+            axis.set_ylim(0, max(1.2, axis.get_ylim()[1]))
     figure.suptitle(_title(group))
     _common_legend(figure, axes)
     return _save(figure, path)
