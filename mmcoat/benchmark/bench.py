@@ -104,7 +104,8 @@ class Benchmark:
             _free_memory()
         self._time(steps, rows)
         steps.clear()
-        torch._dynamo.reset()
+        if any(contender.compiled for contender in contenders):
+            torch._dynamo.reset()  # the next case compiles for its own shape
         _free_memory()
         return list(rows.values())
 
@@ -170,6 +171,8 @@ def set_up(options: Options) -> None:
     """Fix threads and precision for all contenders alike."""
     if options.threads is not None:
         torch.set_num_threads(options.threads)
+    if options.device.type == 'cuda':
+        torch.cuda.set_device(options.device)
     torch.backends.cuda.matmul.allow_tf32 = options.tf32
     torch.backends.cudnn.allow_tf32 = options.tf32
 

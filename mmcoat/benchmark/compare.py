@@ -11,7 +11,7 @@ from .steps import Outcome
 # those of its eight bits through up to 27 blocks.
 LIMITS = {
     'fp32': dict(largest=1e-3, rms=1e-4, gradient=1e-3),
-    'bf16': dict(largest=2.0, rms=0.05, gradient=0.05),
+    'bf16': dict(largest=2.0, rms=0.05, gradient=0.02),
 }
 
 

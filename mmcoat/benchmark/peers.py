@@ -6,6 +6,7 @@ All are built as backbones that return their four maps. None of their code is pa
 import importlib
 import importlib.util
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,7 +131,8 @@ def import_official(root: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with _without_registration():
+        with _without_registration(), warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # it imports timm by its old names
             spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
@@ -144,7 +146,9 @@ def import_official(root: Path) -> ModuleType:
 def _without_registration() -> Iterator[None]:
     """Keep the official models out of timm's registry, where they would replace timm's own."""
     import_timm()
-    registry = importlib.import_module('timm.models.registry')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # an old name
+        registry = importlib.import_module('timm.models.registry')
     register, registry.register_model = registry.register_model, lambda function: function
     try:
         yield

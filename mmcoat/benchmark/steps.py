@@ -145,7 +145,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def graph_step(step: Step) -> Callable[[], None]:
-    """Capture an inference step as a CUDA graph, and return what replays it."""
+    """Capture an inference step as a CUDA graph, and return what replays it and keeps its tensors alive."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     graph = torch.cuda.CUDAGraph()
@@ -157,4 +157,8 @@ def graph_step(step: Step) -> Callable[[], None]:
         torch.cuda.current_stream().wait_stream(stream)
         with torch.cuda.graph(graph):
             step()
-    return graph.replay
+
+    def replay(kept: Step = step) -> None:  # a graph owns neither the weights nor the images
+        graph.replay()
+
+    return replay
