@@ -3,18 +3,22 @@
 Importing this package needs Triton; importing ``mmcoat.ops`` does not.
 """
 
-from .conv_attention import conv_attention
+from .conv_attention import conv_attention, conv_attention_packed
 from .conv_pos_enc import conv_pos_enc, conv_pos_enc_norm
+from .filters import PackedFilters, pack_filters
 from .gelu import gelu_with_grad
 from .layer_norm import add_norm, layer_norm
 from .scale_exchange import scale_exchange
 
 __all__ = [
+    'PackedFilters',
     'add_norm',
     'conv_attention',
+    'conv_attention_packed',
     'conv_pos_enc',
     'conv_pos_enc_norm',
     'gelu_with_grad',
     'layer_norm',
+    'pack_filters',
     'scale_exchange',
 ]

@@ -3,6 +3,7 @@
 import triton
 import triton.language as tl
 
+from .context_kernels import dot
 from .windows import locate, origin, window_sums
 
 
@@ -49,7 +50,7 @@ def head_product(
             where = inner[:, None] * head_width + (channels - head * head_width)[None, :]
         same = ((inner // head_width)[:, None] == head[None, :]) & keep[:, None]
         part = tl.load(matrix + image * head_width + where, same & (channels < count)[None, :], 0.0)
-        total = tl.dot(token, part.to(kind), total, input_precision='ieee')
+        total = dot(token, part.to(kind), total)
     return total
 
 
@@ -58,7 +59,7 @@ def attention_kernel(
     q,
     v,
     context,
-    params,
+    packed,
     out,
     height,
     width,
@@ -66,7 +67,7 @@ def attention_kernel(
     tiles_x,
     scale,
     stride: tl.constexpr,
-    bias: tl.constexpr,
+    frame: tl.constexpr,
     count: tl.constexpr,
     head_width: tl.constexpr,
     windows: tl.constexpr,
@@ -94,9 +95,11 @@ def attention_kernel(
         stride,
         None,
         stride,
-        params,
+        packed,
+        frame,
         first_y,
         first_x,
+        first_c,
         dy,
         dx,
         channels,
@@ -109,7 +112,7 @@ def attention_kernel(
         groups,
         False,
     )
-    result += tl.load(params + bias + channels, keep, 0.0).to(tl.float32)[None, :]
+    result += tl.load(packed + frame * frame * count + channels, keep, 0.0)[None, :]
     result *= tl.load(q + place[:, None] * stride + channels[None, :], there, 0.0).to(tl.float32)
     result += scale * head_product(
         q,
@@ -140,7 +143,7 @@ def attention_grad_kernel(
     d_context,
     top,
     row_sum,
-    params,
+    packed,
     d_qkv,
     height,
     width,
@@ -148,7 +151,7 @@ def attention_grad_kernel(
     tiles_x,
     scale,
     stride: tl.constexpr,
-    bias: tl.constexpr,
+    frame: tl.constexpr,
     count: tl.constexpr,
     head_width: tl.constexpr,
     windows: tl.constexpr,
@@ -184,9 +187,11 @@ def attention_grad_kernel(
         stride,
         None,
         stride,
-        params,
+        packed,
+        frame,
         first_y,
         first_x,
+        first_c,
         dy,
         dx,
         channels,
@@ -199,7 +204,7 @@ def attention_grad_kernel(
         groups,
         False,
     )
-    d_q += tl.load(params + bias + channels, keep, 0.0).to(tl.float32)[None, :]
+    d_q += tl.load(packed + frame * frame * count + channels, keep, 0.0)[None, :]
     d_q *= tl.load(d_out + place[:, None] * count + channels[None, :], there, 0.0).to(tl.float32)
     d_q += scale * head_product(
         d_out,
@@ -243,9 +248,11 @@ def attention_grad_kernel(
         stride,
         d_out,
         count,
-        params,
+        packed,
+        frame,
         first_y,
         first_x,
+        first_c,
         dy,
         dx,
         channels,

@@ -5,8 +5,10 @@ neighbouring channels per token, 16 to 32 elements a thread, and about four prog
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 PROGRAMS = 4 * 132  # what fills the chip; more splits only make the final sums longer
+ENOUGH = 2 * 132  # with fewer programs the work of one is made smaller
 MAX_SPLITS = 128
 FLAT_BLOCK = 2048  # elements of a program where they have no neighbours
 
@@ -18,7 +20,7 @@ def cdiv(a: int, b: int) -> int:
 
 def power_of_2(n: int) -> int:
     """The smallest power of two that is not smaller than ``n``."""
-    return 1 << max(n - 1, 0).bit_length()
+    return 1 << max(int(n) - 1, 0).bit_length()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,20 +30,21 @@ class Tile:
     height: int
     width: int
     channels: int
-    num_warps: int = 4
+    num_warps: int
 
-    def grid(
-        self, shape: tuple[int, int, int, int], used: int | None = None
-    ) -> tuple[int, int, int]:
-        """(programs, tiles in y, tiles in x) for a map.
-
-        Args:
-            shape: (B, H, W, C).
-            used: Channels that a program really has, where they are fewer than its block.
-        """
+    def grid(self, shape: Sequence[int]) -> tuple[int, int, int]:
+        """(programs, tiles in y, tiles in x) for a map of ``shape`` (B, H, W, C)."""
         batch, height, width, channels = shape
         tiles_y, tiles_x = cdiv(height, self.height), cdiv(width, self.width)
         return batch * tiles_y * tiles_x * cdiv(channels, self.channels), tiles_y, tiles_x
+
+    def fit(self, shape: Sequence[int], least: int = 16) -> 'Tile':
+        """A smaller tile where the map has too few for the chip, of ``least`` positions at least."""
+        if self.height * self.width <= least or self.grid(shape)[0] >= ENOUGH:
+            return self
+        height, width = self.height, self.width
+        half = (height // 2, width) if height >= width else (height, width // 2)
+        return Tile(*half, self.channels, max(self.num_warps // 2, 1)).fit(shape, least)
 
 
 def channel_block(channels: int) -> int:
@@ -49,28 +52,42 @@ def channel_block(channels: int) -> int:
     return 64 if channels % 64 == 0 else 32
 
 
-def conv_tile(channels: int) -> Tile:
-    """Depthwise convolution: 4096 elements."""
-    block = channel_block(channels)
-    return Tile(4, 1024 // block, block)
+def conv_tile(shape: Sequence[int]) -> Tile:
+    """Depthwise convolution of a map (B, H, W, C): 4096 elements."""
+    block = channel_block(shape[3])
+    return Tile(4, 1024 // block, block, 4).fit(shape)
 
 
-def exchange_tile(channels: int) -> Tile:
-    """Exchange between scales: 2048 elements, four maps at a time."""
-    block = channel_block(channels)
-    return Tile(4, 512 // block, block)
-
-
-def conv_norm_tile(channels: int) -> Tile:
+def conv_norm_tile(shape: Sequence[int]) -> Tile:
     """Depthwise convolution and norm: all channels of a token in one program."""
-    block = max(power_of_2(channels), 16)
+    block = max(power_of_2(shape[3]), 16)
     tokens = max(4096 // block, 4)
-    return Tile(2 if tokens < 32 else 4, tokens // (2 if tokens < 32 else 4), block)
+    height = 2 if tokens < 32 else 4
+    return Tile(height, tokens // height, block, 4).fit(shape, 4)
 
 
-def norm_rows(channels: int) -> int:
+def exchange_tile(shape: Sequence[int]) -> Tile:
+    """Exchange between scales: 2048 elements, of four maps at a time."""
+    block = channel_block(shape[3])
+    return Tile(4, 512 // block, block, 4).fit(shape)
+
+
+def attention_tile(shape: Sequence[int]) -> Tile:
+    """Relative position encoding and Q (K^T V); a wider block of channels would mix windows."""
+    return Tile(8, 16, 32, 8).fit(shape, 32)
+
+
+def attention_grad_tile(shape: Sequence[int]) -> Tile:
+    """Its gradient: half the tile, for it holds twice as much."""
+    return Tile(8, 8, 32, 8).fit(shape, 32)
+
+
+def norm_rows(channels: int, tokens: int) -> int:
     """Tokens of one step of a norm, with all their channels."""
-    return max(4096 // power_of_2(channels), 1)
+    rows = max(4096 // power_of_2(channels), 1)
+    while rows > 1 and cdiv(tokens, rows) < ENOUGH:
+        rows //= 2
+    return rows
 
 
 def norm_grad_programs(tokens: int, rows: int) -> int:
@@ -79,20 +96,13 @@ def norm_grad_programs(tokens: int, rows: int) -> int:
 
 
 def product_heads(head_width: int) -> int:
-    """Heads of one program of the products over all tokens; narrow ones share it, as a block-diagonal matrix."""
+    """Heads of one program of the products over all tokens; narrow ones share it, block-diagonally."""
     return max(1, 32 // head_width)
 
 
 def product_block(head_width: int) -> int:
     """Channels of one program of the products over all tokens; ``tl.dot`` asks for 16 at least."""
     return max(16, power_of_2(product_heads(head_width) * head_width))
-
-
-def attention_tile(channels: int) -> Tile:
-    """Relative position encoding and Q (K^T V): 4096 elements; a wide block would mix windows."""
-    if channels >= 256 and channels % 64 == 0:
-        return Tile(8, 8, 64, num_warps=8)
-    return Tile(8, 16, 32, num_warps=8)
 
 
 def token_block(head_width: int) -> int:

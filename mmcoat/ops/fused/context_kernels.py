@@ -1,16 +1,29 @@
 """Kernels of ``softmax(K)^T V`` and of its gradient: sums over all tokens, split so that they fill the chip.
 
-Every program sums over some tokens; a small kernel puts the parts together and adds the class token. Heads
-are narrow: several share a program where needed, and the product is then a block-diagonal matrix.
+Every program sums over some tokens; a small kernel puts the parts together and adds the class token.
+Heads are narrow: several may share a program, and the product is then a block-diagonal matrix.
 
-P is the softmax of K over the tokens, C = P^T V the context of a head, T the sum of exp(K - max). The gradient
-of K is P * (V dC^T - r) where r, the sum over the tokens of P * dP, is rowsum(C * dC): no further reduction.
-Kept as D = dC / T, whose range fits half precision, this is dK = exp(K - max) * (V D^T - rowsum(C * D)) and
-dV = exp(K - max) D.
+P is the softmax of K over the tokens, C = P^T V the context of a head, T the sum of exp(K - max). The
+gradient of K is P * (V dC^T - r) where r, the sum over the tokens of P * dP, is rowsum(C * dC): no further
+reduction. Kept as D = dC / T, whose range fits half precision, this is
+dK = exp(K - max) * (V D^T - rowsum(C * D)) and dV = exp(K - max) D.
 """
 
 import triton
 import triton.language as tl
+
+from .launching import INTERPRETED
+
+WIDEN = tl.constexpr(INTERPRETED)
+
+
+@triton.jit
+def dot(a, b, total):
+    """total + a b, float32 without TF32; the interpreter would multiply the bit patterns of bfloat16."""
+    if WIDEN:
+        a = a.to(tl.float32)
+        b = b.to(tl.float32)
+    return tl.dot(a, b, total, input_precision='ieee')
 
 
 @triton.jit
@@ -59,7 +72,7 @@ def token_product_kernel(
             result = result * fade[:, None]
             largest = higher
             a = a.to(b.dtype)
-        result = tl.dot(tl.trans(a), b, result, input_precision='ieee')
+        result = dot(tl.trans(a), b, result)
     head = channels // head_width
     same = (head[:, None] == head[None, :]) & keep[:, None] & keep[None, :]
     row = part.to(tl.int64) * count + channels

@@ -11,8 +11,9 @@ from torch import Tensor
 from . import config
 from .attention_kernels import attention_grad_kernel, attention_kernel
 from .context_kernels import join_context_kernel, join_grad_kernel, token_product_kernel
+from .filters import PackedFilters, pack_bytes, pack_filters
 from .launching import define, launch, wrap_triton
-from .window_grad import pack_bytes, window_grad
+from .window_grad import window_grad
 
 
 def _token_product(
@@ -53,14 +54,19 @@ def _token_product(
     return product, top, total
 
 
-def _map_constants(shape: torch.Size, num_heads: int, windows: Sequence[int], heads: Sequence[int]):
+def _map_constants(
+    tile: config.Tile,
+    shape: torch.Size,
+    num_heads: int,
+    windows: Sequence[int],
+    heads: Sequence[int],
+) -> tuple[tuple[int, int, int], dict[str, int]]:
     """(grid, tiles in y, tiles in x) and the constants of the kernels that walk over the map."""
     channels = shape[3]
     head_width = channels // num_heads
-    tile = config.attention_tile(channels)
     constants = dict(
         stride=3 * channels,
-        bias=head_width * sum(n * size * size for n, size in zip(heads, windows, strict=True)),
+        frame=max(windows),
         count=channels,
         head_width=head_width,
         windows=pack_bytes(windows),
@@ -113,6 +119,7 @@ def conv_attention_op(
     qkv_cls: Tensor,
     qkv: Tensor,
     params: Tensor,
+    packed: Tensor,
     windows: Sequence[int],
     heads: Sequence[int],
     num_heads: int,
@@ -125,14 +132,15 @@ def conv_attention_op(
     parts = _token_product(k, v, num_heads, True, max_splits)
     out_cls, context, top, total = _join_context(parts, qkv_cls, num_heads, scale)
     out = qkv.new_empty(q.shape)
-    (grid, *tiles), constants = _map_constants(q.shape, num_heads, windows, heads)
+    tile = config.attention_tile(q.shape)
+    (grid, *tiles), constants = _map_constants(tile, q.shape, num_heads, windows, heads)
     launch(
         wrap_triton(attention_kernel),
         grid,
         q,
         v,
         context,
-        params.contiguous(),
+        packed,
         out,
         *q.shape[1:3],
         *tiles,
@@ -148,7 +156,7 @@ def conv_attention_grad_op(
     d_out: Tensor,
     qkv_cls: Tensor,
     qkv: Tensor,
-    params: Tensor,
+    packed: Tensor,
     context: Tensor,
     top: Tensor,
     total: Tensor,
@@ -188,7 +196,8 @@ def conv_attention_grad_op(
         block_c=block_c,
         num_warps=4,
     )
-    (grid, *tiles), constants = _map_constants(q.shape, num_heads, windows, heads)
+    tile = config.attention_grad_tile(q.shape)
+    (grid, *tiles), constants = _map_constants(tile, q.shape, num_heads, windows, heads)
     launch(
         wrap_triton(attention_grad_kernel),
         grid,
@@ -200,7 +209,7 @@ def conv_attention_grad_op(
         d_context,
         top,
         row_sum,
-        params.contiguous(),
+        packed,
         d_qkv,
         *q.shape[1:3],
         *tiles,
@@ -220,44 +229,37 @@ def grad_params_op(
 
 
 def _setup(ctx, inputs, output) -> None:
-    qkv_cls, qkv, params, *ctx.settings = inputs
-    ctx.save_for_backward(qkv_cls, qkv, params, *output[2:])
+    qkv_cls, qkv, params, packed, *ctx.settings = inputs
+    ctx.params_dtype = params.dtype
+    ctx.save_for_backward(qkv_cls, qkv, packed, *output[2:])
 
 
 def _backward(ctx, d_out_cls: Tensor, d_out: Tensor, *_) -> tuple[Tensor | None, ...]:
-    qkv_cls, qkv, params = ctx.saved_tensors[:3]
+    saved = ctx.saved_tensors  # once: activation checkpointing hands them out a single time
     windows, heads, num_heads = ctx.settings[:3]
     d_qkv_cls = d_qkv = d_params = None
     if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
-        d_qkv_cls, d_qkv = conv_attention_grad_op(
-            d_out_cls, d_out, *ctx.saved_tensors, *ctx.settings
-        )
+        d_qkv_cls, d_qkv = conv_attention_grad_op(d_out_cls, d_out, *saved, *ctx.settings)
     if ctx.needs_input_grad[2]:
-        d_params = grad_params_op(d_out, qkv, windows, heads, num_heads).to(params.dtype)
-    return d_qkv_cls, d_qkv, d_params, None, None, None, None, None
+        d_params = grad_params_op(d_out, saved[1], windows, heads, num_heads)
+        d_params = d_params.to(ctx.params_dtype)
+    return d_qkv_cls, d_qkv, d_params, None, None, None, None, None, None
 
 
 conv_attention_op.register_autograd(_backward, setup_context=_setup)
 
 
-def _check(qkv_cls: Tensor, qkv: Tensor, weights: Sequence[Tensor], num_heads: int) -> None:
+def _check(qkv_cls: Tensor, qkv: Tensor, filters: PackedFilters, num_heads: int) -> None:
     batch, channels = qkv.shape[0], qkv.shape[-1]
     if qkv.dim() != 5 or qkv.shape[3] != 3 or qkv_cls.shape != (batch, 1, 3, channels):
         raise ValueError(
             'qkv_cls of (B, 1, 3, C) and qkv of (B, H, W, 3, C) expected, '
             f'got {tuple(qkv_cls.shape)} and {tuple(qkv.shape)}'
         )
-    if channels % num_heads:
-        raise ValueError(f'num_heads must divide {channels} channels, got {num_heads}')
-    head_width = channels // num_heads
-    good = all(
-        w.shape[0] % head_width == 0 and w.shape[-1] % 2 and w.shape[-1] == w.shape[-2]
-        for w in weights
-    )
-    if not good or sum(w.shape[0] for w in weights) != channels:
+    if filters.packed.shape[1] != channels or sum(filters.heads) != num_heads:
         raise ValueError(
-            f'filters (Cw, 1, K, K) of whole heads of {head_width} expected, {channels} channels in all '
-            f'and K odd, got {[tuple(w.shape) for w in weights]}'
+            f'filters for {channels} channels and {num_heads} heads expected, '
+            f'got {filters.packed.shape[1]} channels and {sum(filters.heads)} heads'
         )
 
 
@@ -269,6 +271,20 @@ def _autocast(x: Tensor) -> Tensor:
     return x
 
 
+def conv_attention_packed(
+    qkv_cls: Tensor,
+    qkv: Tensor,
+    filters: PackedFilters,
+    num_heads: int,
+    scale: float,
+    max_splits: int = config.MAX_SPLITS,
+) -> tuple[Tensor, Tensor]:
+    """``conv_attention`` with filters that were packed before; one packing serves all blocks of a stage."""
+    _check(qkv_cls, qkv, filters, num_heads)
+    qkv_cls, qkv = _autocast(qkv_cls).contiguous(), _autocast(qkv).contiguous()
+    return conv_attention_op(qkv_cls, qkv, *filters, num_heads, scale, max_splits)[:2]
+
+
 def conv_attention(
     qkv_cls: Tensor,
     qkv: Tensor,
@@ -276,7 +292,6 @@ def conv_attention(
     biases: Sequence[Tensor],
     num_heads: int,
     scale: float,
-    max_splits: int = config.MAX_SPLITS,
 ) -> tuple[Tensor, Tensor]:
     """Return ``scale * Q (softmax(K)^T V) + Q * depthwise_conv(V)``; no convolution for the class token.
 
@@ -287,7 +302,6 @@ def conv_attention(
         biases: One (Cw,) per window.
         num_heads: Number of heads.
         scale: Factor of the factorized attention.
-        max_splits: Into how many parts the sum over the tokens may be split.
 
     Returns:
         (B, 1, C) and (B, H, W, C) in the dtype of ``qkv``, under autocast in the autocast dtype. The filters
@@ -296,16 +310,5 @@ def conv_attention(
     Raises:
         ValueError: If the shapes do not fit together.
     """
-    _check(qkv_cls, qkv, weights, num_heads)
-    head_width = qkv.shape[-1] // num_heads
-    params = torch.cat([p.flatten() for p in (*weights, *biases)])
-    return conv_attention_op(
-        _autocast(qkv_cls).contiguous(),
-        _autocast(qkv).contiguous(),
-        params,
-        [w.shape[-1] for w in weights],
-        [w.shape[0] // head_width for w in weights],
-        num_heads,
-        scale,
-        max_splits,
-    )[:2]
+    filters = pack_filters(weights, biases, num_heads)
+    return conv_attention_packed(qkv_cls, qkv, filters, num_heads, scale)

@@ -38,22 +38,22 @@ def conv_pos_enc_kernel(
     block_w: tl.constexpr,
     block_c: tl.constexpr,
 ):
-    """x + convolution of x for a tile, with or without bias; with ``normed`` its norm over all channels too."""
+    """x + convolution of x for a tile; with ``normed`` its norm over all channels too."""
     blocks: tl.constexpr = (count + block_c - 1) // block_c
     tile = tl.program_id(0) // blocks
     image, first_y, first_x, dy, dx = locate(tile, tiles_y, tiles_x, block_h, block_w)
     channels = tl.program_id(0) % blocks * block_c + tl.arange(0, block_c)
     keep = channels < count
     token = origin(image, first_y, first_x, height, width)
-    sizes = tl.zeros_like(channels) + size
     total = window_sum(
         x + token * count,
         count,
         None,
         count,
         weight,
-        channels * size * size,
-        sizes,
+        1,
+        size * size,
+        size,
         first_y,
         first_x,
         dy,
@@ -123,7 +123,7 @@ def conv_pos_enc_op(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x + convolution of x; see ``conv_pos_enc``."""
     x = x.contiguous()
     out = torch.empty_like(x)
-    _launch(config.conv_tile(x.shape[3]), x, weight.contiguous(), bias, out)
+    _launch(config.conv_tile(x.shape), x, weight.contiguous(), bias, out)
     return out
 
 
@@ -143,7 +143,7 @@ def conv_pos_enc_norm_op(
     mean = x.new_empty(x.shape[:3], dtype=torch.float32)
     rstd = torch.empty_like(mean)
     norm = (gamma, beta, normed, mean, rstd)
-    _launch(config.conv_norm_tile(x.shape[3]), x, weight.contiguous(), bias, out, norm, eps)
+    _launch(config.conv_norm_tile(x.shape), x, weight.contiguous(), bias, out, norm, eps)
     return out, normed, mean, rstd
 
 
@@ -152,7 +152,7 @@ def grad_input_op(grad: Tensor, weight: Tensor) -> Tensor:
     """The gradient of x: grad + convolution of grad with the filters turned round."""
     grad = grad.contiguous()
     out = torch.empty_like(grad)
-    _launch(config.conv_tile(grad.shape[3]), grad, weight.contiguous(), None, out, flip=True)
+    _launch(config.conv_tile(grad.shape), grad, weight.contiguous(), None, out, flip=True)
     return out
 
 

@@ -84,7 +84,7 @@ def launch(kernel: Any, grid: int, *args: Any, **constants: Any) -> None:
 
 
 def define(name: str) -> Callable[[Callable], Any]:
-    """Decorator: make a function of tensors the operator ``mmcoat::name``; its kernels go through ``launch``."""
+    """Decorator: a function of tensors becomes ``mmcoat::name``; its kernels go through ``launch``."""
     if not INTERPRETED:
         return torch.library.triton_op(f'mmcoat::{name}', mutates_args=())
 

@@ -110,8 +110,8 @@ def norm_dtype(x: Tensor) -> torch.dtype:
     return x.dtype
 
 
-def _blocks(channels: int) -> dict[str, int]:
-    rows = config.norm_rows(channels)
+def _blocks(channels: int, tokens: int) -> dict[str, int]:
+    rows = config.norm_rows(channels, tokens)
     return dict(count=channels, block_n=rows, block_c=config.power_of_2(channels), num_warps=4)
 
 
@@ -130,7 +130,7 @@ def add_norm_op(
     normed = torch.empty_like(x, dtype=dtype)
     mean = x.new_empty(x.shape[:-1], dtype=torch.float32)
     rstd = torch.empty_like(mean)
-    blocks = _blocks(channels)
+    blocks = _blocks(channels, mean.numel())
     launch(
         wrap_triton(layer_norm_kernel),
         config.cdiv(mean.numel(), blocks['block_n']),
@@ -156,7 +156,7 @@ def layer_norm_grad_op(
     """Gradient of x, ``d_total`` added; gradients of gamma and beta, (2, C) in float32."""
     x, d_normed = x.contiguous(), d_normed.contiguous()
     channels, tokens = x.shape[-1], mean.numel()
-    blocks = _blocks(channels)
+    blocks = _blocks(channels, tokens)
     programs = config.norm_grad_programs(tokens, blocks['block_n'])
     d_x = torch.empty_like(x)
     table = x.new_empty((programs, 2, channels), dtype=torch.float32)
@@ -253,8 +253,8 @@ def add_norm(
         eps: Added to the variance.
 
     Returns:
-        ``x + branch`` in the wider of the two dtypes; its norm, under autocast in the autocast dtype; mean and
-        1 / standard deviation, (...) in float32, which carry no gradient.
+        ``x + branch`` in the wider of the two dtypes; its norm, under autocast in the autocast dtype; mean
+        and 1 / standard deviation, (...) in float32, which carry no gradient.
 
     Raises:
         ValueError: If the shapes do not fit together.

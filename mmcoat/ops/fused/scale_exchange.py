@@ -20,7 +20,7 @@ SOURCES = 3  # that one launch gathers from beside the map of the scale itself
 
 @triton.jit
 def source_index(target, source_size, target_size):
-    """Where a target pixel samples, as PyTorch computes it: first pixel, second pixel, weight of the second."""
+    """Where a target pixel samples, as PyTorch has it: first pixel, second pixel, weight of the second."""
     ratio = tl.div_rn(tl.cast(source_size, tl.float32), tl.cast(target_size, tl.float32))
     place = tl.maximum((target.to(tl.float32) + 0.5) * ratio - 0.5, 0.0)
     low = tl.minimum(place.to(tl.int32), source_size - 1)
@@ -131,7 +131,7 @@ def _gather(
     own: Tensor, residual: Tensor | None, others: Sequence[Tensor], dtype: torch.dtype, back: bool
 ) -> Tensor:
     """own + residual + the others; more than ``SOURCES`` of them take another launch."""
-    tile = config.exchange_tile(own.shape[3])
+    tile = config.exchange_tile(own.shape)
     grid, tiles_y, tiles_x = tile.grid(own.shape)
     out = torch.empty_like(own, dtype=dtype)
     now = [*others[:SOURCES], *[None] * (SOURCES - len(others))]

@@ -12,6 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from . import config
+from .filters import pack_bytes
 from .launching import launch, wrap_triton
 from .windows import channel_windows
 
@@ -131,17 +132,6 @@ def window_grad_kernel(
                 elements,
                 block_c,
             )
-
-
-def pack_bytes(numbers: Sequence[int]) -> int:
-    """Small numbers as one, eight bits each, the first lowest: kernels take no sequences.
-
-    Raises:
-        ValueError: If a number does not fit into eight bits.
-    """
-    if not all(0 < number < 256 for number in numbers):
-        raise ValueError(f'numbers from 1 to 255 expected, got {list(numbers)}')
-    return sum(number << (8 * place) for place, number in enumerate(numbers))
 
 
 def window_grad(

@@ -31,8 +31,9 @@ def window_sum(
     factor,
     factor_stride: tl.constexpr,
     weights,
-    starts,
-    sizes,
+    tap_stride: tl.constexpr,
+    channel_stride: tl.constexpr,
+    frame: tl.constexpr,
     first_y,
     first_x,
     dy,
@@ -52,8 +53,9 @@ def window_sum(
         factor: The same for a map that is multiplied with ``source``, or None.
         factor_stride: Elements from token to token.
         weights: Pointer to all filters.
-        starts: (block_c,) offsets of the channels' filters.
-        sizes: (block_c,) windows of the channels, none larger than ``size``.
+        tap_stride: Elements from tap to tap.
+        channel_stride: Elements from channel to channel.
+        frame: Window in which the filters are stored.
         first_y: First row of the tile.
         first_x: First column of the tile.
         dy: (block_n,) rows of the positions relative to ``first_y``.
@@ -62,18 +64,17 @@ def window_sum(
         keep: (block_c,) which of them exist.
         height: Rows of the map.
         width: Columns of the map.
-        size: Window that is walked through.
+        size: Window that is walked through, the middle of the frame.
         flip: Whether to turn the filters round, for the gradient of the source.
     """
     total = tl.zeros([dy.shape[0], channels.shape[0]], tl.float32)
-    reach = sizes // 2
     for ky in range(size):
         for kx in tl.static_range(size):
+            tap = (ky + (frame - size) // 2) * frame + kx + (frame - size) // 2
+            where = weights + tap * tap_stride + channels * channel_stride
+            weight = tl.load(where, keep, 0.0).to(tl.float32)
             sy = ky - size // 2
             sx = kx - size // 2
-            inside = keep & (sy <= reach) & (-sy <= reach) & (sx <= reach) & (-sx <= reach)
-            tap = starts + (sy + reach) * sizes + sx + reach
-            weight = tl.load(weights + tap, mask=inside, other=0.0).to(tl.float32)
             if flip:
                 y = dy - sy
                 x = dx - sx
@@ -126,14 +127,37 @@ def channel_windows(
 
 
 @triton.jit
+def largest_window(
+    first_c,
+    block_c: tl.constexpr,
+    head_width: tl.constexpr,
+    windows: tl.constexpr,
+    heads: tl.constexpr,
+    groups: tl.constexpr,
+):
+    """The largest window among the channels of a block."""
+    largest = first_c * 0
+    first = 0
+    for group in tl.static_range(groups):
+        size = (windows >> (8 * group)) & 255
+        last = first + ((heads >> (8 * group)) & 255) * head_width
+        found = (first_c < last) & (first_c + block_c > first)
+        largest = tl.where(found, tl.maximum(largest, size), largest)
+        first = last
+    return largest
+
+
+@triton.jit
 def window_sums(
     source,
     source_stride: tl.constexpr,
     factor,
     factor_stride: tl.constexpr,
-    params,
+    packed,
+    frame: tl.constexpr,
     first_y,
     first_x,
+    first_c,
     dy,
     dx,
     channels,
@@ -146,10 +170,8 @@ def window_sums(
     groups: tl.constexpr,
     flip: tl.constexpr,
 ):
-    """``window_sum`` over the largest window among the channels; smaller ones skip its outer taps."""
-    keep = channels < count
-    sizes, starts = channel_windows(channels, head_width, windows, heads, groups)
-    largest = tl.max(tl.where(keep, sizes, 0), 0)
+    """``window_sum`` with the largest window of the block; the packed filters of the others hold zeros."""
+    largest = largest_window(first_c, channels.shape[0], head_width, windows, heads, groups)
     total = tl.zeros([dy.shape[0], channels.shape[0]], tl.float32)
     for group in tl.static_range(groups):
         if largest == (windows >> (8 * group)) & 255:
@@ -158,15 +180,16 @@ def window_sums(
                 source_stride,
                 factor,
                 factor_stride,
-                params,
-                starts,
-                sizes,
+                packed,
+                count,
+                1,
+                frame,
                 first_y,
                 first_x,
                 dy,
                 dx,
                 channels,
-                keep,
+                channels < count,
                 height,
                 width,
                 (windows >> (8 * group)) & 255,

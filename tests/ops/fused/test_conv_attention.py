@@ -36,8 +36,8 @@ def compare(inputs, num_heads, tolerance=None, max_splits=2):
         return out_cls, out + conv_rel_pos_enc(q, v, params[:groups], params[groups:])
 
     def ours(qkv_cls, qkv, *params):
-        filters = params[:groups], params[groups:]
-        return fused.conv_attention(qkv_cls, qkv, *filters, num_heads, scale, max_splits)
+        filters = fused.pack_filters(params[:groups], params[groups:], num_heads)
+        return fused.conv_attention_packed(qkv_cls, qkv, filters, num_heads, scale, max_splits)
 
     check(ours, plain, inputs, tolerance)
 
@@ -50,3 +50,38 @@ def test_values_and_gradients(width):
 @pytest.mark.parametrize('size', [(1, 1), (9, 16), (13, 11)])
 def test_any_size(size):
     compare(*attention_inputs(8, 2, size), 1e-5, max_splits=3)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('width', [8, 19])
+def test_half_precision_with_float32_filters(width, dtype):
+    inputs, num_heads = attention_inputs(width, dtype=dtype)
+    compare(inputs, num_heads, 2 * TOLERANCE[dtype])
+
+
+def test_other_windows_and_heads():
+    compare(*attention_inputs(8, windows=((7, 1), (1, 1), (5, 3))), 1e-5)
+
+
+def test_parts_of_the_sum_are_joined(monkeypatch):
+    monkeypatch.setattr(fused.conv_attention.__globals__['config'], 'token_block', lambda _: 16)
+    compare(*attention_inputs(19), 1e-5, max_splits=3)
+
+
+def test_large_keys_stay_in_range():
+    (qkv_cls, qkv, *params), num_heads = attention_inputs(8)
+    qkv[..., 1, :] += 1000  # exp() of these is infinite
+    compare((qkv_cls, qkv, *params), num_heads, 1e-4)
+    filters = fused.pack_filters(params[:3], params[3:], num_heads)
+    out = fused.conv_attention_packed(qkv_cls.half(), qkv.half(), filters, num_heads, 0.3)[1]
+    assert out.isfinite().all()
+
+
+def test_wrong_shapes_are_refused():
+    (qkv_cls, qkv, *params), num_heads = attention_inputs(8)
+    with pytest.raises(ValueError, match='odd K'):
+        fused.conv_attention(qkv_cls, qkv, params[:2], params[3:], num_heads, 1.0)
+    with pytest.raises(ValueError, match='qkv_cls of'):
+        fused.conv_attention(qkv_cls[:, 0], qkv, params[:3], params[3:], num_heads, 1.0)
+    with pytest.raises(ValueError, match='64 channels'):
+        fused.conv_attention(qkv_cls[..., :32], qkv[..., :32], params[:3], params[3:], 8, 1.0)

@@ -1,7 +1,6 @@
 """GELU and its gradient from one reading."""
 
 import pytest
-import torch
 import torch.nn.functional as F
 
 from .common import TOLERANCE, draw

@@ -18,8 +18,8 @@ SIZES = {
     'two scales': [(5, 3), (3, 5)],
     'one scale': [(3, 4)],
     'equal': [(3, 4), (3, 4)],
-    'wide apart': [(13, 1), (1, 11), (4, 4)],
-    'five scales': [(9, 5), (5, 9), (4, 2), (2, 2), (1, 1)],
+    'wide apart': [(6, 1), (1, 5), (3, 3)],
+    'five scales': [(3, 2), (2, 3), (2, 2), (1, 2), (1, 1)],
 }
 
 
@@ -32,10 +32,10 @@ def test_values_and_gradients(sizes):
     check(lambda *x: fused.scale_exchange(x), lambda *x: plain(x), maps(sizes), 5e-6)
 
 
-@pytest.mark.parametrize('channels', [64, 152, 216, 320])
-def test_residuals_and_channels(channels):
-    sizes = SIZES['odd']
-    inputs = maps(sizes, channels, batch=2) + maps(sizes, channels, batch=2, seed=1)
+@pytest.mark.parametrize('channels, batch', [(64, 2), (152, 1)])
+def test_residuals_and_channels(channels, batch):
+    sizes = [(5, 3), (3, 2), (1, 2)]
+    inputs = maps(sizes, channels, batch) + maps(sizes, channels, batch, seed=1)
 
     def ours(*x):
         return fused.scale_exchange(x[:3], x[3:])
@@ -48,7 +48,7 @@ def test_residuals_and_channels(channels):
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_half_precision_maps_on_a_float32_residual(dtype):
-    sizes = SIZES['odd']
+    sizes = SIZES['unordered'][1:]
     outs = fused.scale_exchange(maps(sizes, dtype=dtype), maps(sizes))
     assert {x.dtype for x in outs} == {torch.float32}
     check(lambda *x: fused.scale_exchange(x), lambda *x: plain(x), maps(sizes, dtype=dtype))

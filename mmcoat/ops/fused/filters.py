@@ -1,0 +1,129 @@
+"""The filters of the relative position encoding as kernels want them: one buffer, channels innermost.
+
+Filters of several windows lie in the frame of the largest, with zeros around the smaller ones. A kernel
+walks through the largest window of its own block of channels, so that few of the zeros are ever read.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from . import config
+from .launching import define, launch, wrap_triton
+from .windows import channel_windows
+
+
+@triton.jit
+def pack_windows_kernel(
+    params,
+    packed,
+    bias,
+    frame: tl.constexpr,
+    count: tl.constexpr,
+    head_width: tl.constexpr,
+    windows: tl.constexpr,
+    heads: tl.constexpr,
+    groups: tl.constexpr,
+    block_c: tl.constexpr,
+):
+    """One tap of all filters, or the biases: from (C, K, K) per group to (taps of the largest, C)."""
+    tap = tl.program_id(0)
+    channels = tl.arange(0, block_c)
+    keep = channels < count
+    sizes, starts = channel_windows(channels, head_width, windows, heads, groups)
+    reach = sizes // 2
+    sy = tap // frame - frame // 2
+    sx = tap % frame - frame // 2
+    inside = (sy <= reach) & (-sy <= reach) & (sx <= reach) & (-sx <= reach)
+    where = starts + (sy + reach) * sizes + sx + reach
+    if tap == frame * frame:
+        inside = keep
+        where = bias + channels
+    value = tl.load(params + where, keep & inside, 0.0)
+    tl.store(packed + tap * count + channels, value.to(tl.float32), keep)
+
+
+def pack_bytes(numbers: Sequence[int]) -> int:
+    """Small numbers as one, eight bits each, the first lowest: kernels take no sequences.
+
+    Raises:
+        ValueError: If a number does not fit into eight bits.
+    """
+    if not all(0 < number < 256 for number in numbers):
+        raise ValueError(f'numbers from 1 to 255 expected, got {list(numbers)}')
+    return sum(number << (8 * place) for place, number in enumerate(numbers))
+
+
+@define('pack_windows')
+def pack_windows_op(
+    params: Tensor, windows: Sequence[int], heads: Sequence[int], head_width: int
+) -> Tensor:
+    """All filters in the frame of the largest and the biases, (K * K + 1, C) in float32."""
+    frame, count = max(windows), sum(heads) * head_width
+    packed = params.new_empty((frame * frame + 1, count), dtype=torch.float32)
+    launch(
+        wrap_triton(pack_windows_kernel),
+        frame * frame + 1,
+        params,
+        packed,
+        params.numel() - count,
+        frame=frame,
+        count=count,
+        head_width=head_width,
+        windows=pack_bytes(windows),
+        heads=pack_bytes(heads),
+        groups=len(windows),
+        block_c=config.power_of_2(count),
+        num_warps=4,
+    )
+    return packed
+
+
+class PackedFilters(NamedTuple):
+    """Filters and biases of several windows, ready for the kernels.
+
+    Attributes:
+        params: All filters, then all biases, one after another; gradients go through it.
+        packed: The same, ordered for the kernels, (K * K + 1, C).
+        windows: Windows of the groups of heads.
+        heads: Numbers of heads of the groups.
+    """
+
+    params: Tensor
+    packed: Tensor
+    windows: list[int]
+    heads: list[int]
+
+
+def pack_filters(
+    weights: Sequence[Tensor], biases: Sequence[Tensor], num_heads: int
+) -> PackedFilters:
+    """Pack the filters of a stage once for all its blocks: two launches.
+
+    Args:
+        weights: One (Cw, 1, K, K) filter bank per window, K odd; the Cw are whole heads.
+        biases: One (Cw,) per window.
+        num_heads: Number of heads, all windows together.
+
+    Raises:
+        ValueError: If the shapes do not fit together.
+    """
+    shapes = [tuple(w.shape) for w in weights]
+    head_width, rest = divmod(sum(shape[0] for shape in shapes), num_heads)
+    good = all(
+        len(shape) == 4 and shape[0] % head_width == 0 and shape[2] == shape[3] and shape[3] % 2
+        for shape in shapes
+    )
+    if rest or not good or [tuple(b.shape) for b in biases] != [shape[:1] for shape in shapes]:
+        raise ValueError(
+            f'filters (Cw, 1, K, K) with an odd K and biases (Cw,) of whole heads, {num_heads} in all, '
+            f'expected, got {shapes} and {[tuple(b.shape) for b in biases]}'
+        )
+    windows, heads = [shape[3] for shape in shapes], [shape[0] // head_width for shape in shapes]
+    params = torch.cat([p.flatten() for p in (*weights, *biases)])
+    packed = pack_windows_op(params.detach(), windows, heads, head_width)
+    return PackedFilters(params, packed, windows, heads)

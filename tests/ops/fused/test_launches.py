@@ -1,0 +1,94 @@
+"""Launches and bytes of the fused operators: the figures of docs/kernels.md, counted from the launches."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip('triton', reason='the fused operators are written in Triton')
+
+from mmcoat.ops import fused
+from mmcoat.ops.fused.launching import record_launches
+
+DOCS = Path(__file__).parents[3] / 'docs' / 'kernels.md'
+B, H, W, C, HEADS = 16, 128, 128, 64, 8  # CoaT-Lite Small, first stage, 512 px
+A = B * H * W * C * 2  # bytes of one pass in bfloat16
+
+
+def empty(*shape, dtype=torch.bfloat16):
+    return torch.empty(shape, device='meta', dtype=dtype, requires_grad=True)
+
+
+def parameter(*shape):
+    return empty(*shape, dtype=torch.float32)
+
+
+def conv_pos_enc():
+    return fused.conv_pos_enc(empty(B, H, W, C), parameter(C, 1, 3, 3), parameter(C))
+
+
+def conv_pos_enc_norm():
+    params = parameter(C, 1, 3, 3), parameter(C), parameter(C), parameter(C)
+    return fused.conv_pos_enc_norm(empty(B, H, W, C), *params, 1e-6)[:2]
+
+
+def layer_norm():
+    return fused.layer_norm(empty(B, H, W, C), parameter(C), parameter(C), 1e-6)
+
+
+def add_norm():
+    maps = empty(B, H, W, C), empty(B, H, W, C)
+    return fused.add_norm(*maps, parameter(C), parameter(C), 1e-6)[:2]
+
+
+def conv_attention():
+    groups = ((3, 2), (5, 3), (7, 3))
+    width = C // HEADS
+    filters = fused.pack_filters(
+        [parameter(n * width, 1, k, k) for k, n in groups],
+        [parameter(n * width) for _, n in groups],
+        HEADS,
+    )
+    qkv_cls, qkv = empty(B, 1, 3, C), empty(B, H, W, 3, C)
+    return fused.conv_attention_packed(qkv_cls, qkv, filters, HEADS, width**-0.5)
+
+
+def scale_exchange():
+    """One pass is the sum of the three maps."""
+    maps = [empty(B, H // n, W // n, C) for n in (1, 2, 4)]
+    return fused.scale_exchange(maps, [empty(*x.shape) for x in maps])
+
+
+def count(function):
+    """(launches, passes) forward and backward; sums of a table and casts of PyTorch's are not counted."""
+    unit = A * (1 + 1 / 4 + 1 / 16) if function is scale_exchange else A
+    with record_launches() as forward:
+        outs = function()
+    outs = [outs] if isinstance(outs, torch.Tensor) else list(outs)
+    with record_launches() as backward:
+        torch.autograd.backward(outs, [torch.empty_like(x) for x in outs])
+    return [
+        number
+        for record in (forward, backward)
+        for number in (len(record), sum(x.bytes for x in record) / unit)
+    ]
+
+
+FUNCTIONS = [conv_pos_enc, conv_pos_enc_norm, layer_norm, add_norm, conv_attention, scale_exchange]
+
+
+@pytest.mark.parametrize('function', FUNCTIONS, ids=lambda function: function.__name__)
+def test_the_document_tells_what_the_code_does(function):
+    row = re.search(rf'^\| `{function.__name__}` \|(.*)\|$', DOCS.read_text(), re.MULTILINE)
+    documented = [float(cell) for cell in row.group(1).split('|')]
+    launches, passes, back_launches, back_passes = count(function)
+    assert documented == [launches, round(passes, 1), back_launches, round(back_passes, 1)]
+
+
+def test_all_bytes_of_a_view_are_counted_and_no_more():
+    with record_launches() as record:
+        conv_attention()
+    parts = {launch.name: launch.bytes / A for launch in record}
+    assert parts['token_product_kernel'] == pytest.approx(2, abs=0.05)  # K, V
+    assert parts['attention_kernel'] == pytest.approx(3, abs=0.05)  # Q, V, the result
