@@ -71,8 +71,10 @@ class Benchmark:
 
     def run(self) -> Results:
         """Measure all cases; a keyboard interrupt ends the run with what there is."""
-        # Options that replace a preset's can make two of its grids overlap.
-        todo = {case: grid for grid in self.options.grids for case in grid.cases()}
+        todo: dict[Case, Grid] = {}
+        for grid in self.options.grids:
+            for case in grid.cases():
+                todo.setdefault(case, grid)  # of grids that overlap the first counts
         try:
             for number, (case, grid) in enumerate(todo.items(), 1):
                 warning = environment.load_warning(torch.get_num_threads())

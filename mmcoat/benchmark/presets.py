@@ -10,6 +10,7 @@ ALL = tuple(ARCH_ZOO)
 PAIR = ('lite_small', 'small')
 BOTH = ('inference', 'train')
 PRECISIONS = ('fp32', 'bf16')
+COMPILED_PEERS = ('timm', 'timm-compiled', 'swin', 'swin-compiled')
 GROWTH_SIZES = (
     SizeSpec((512, 512)),
     SizeSpec((1024, 1024)),
@@ -67,6 +68,33 @@ PRESETS = {
             Grid(archs=PAIR, sizes=(SizeSpec((512, 512), (1, 16)),), dtypes=('fp32',), modes=BOTH),
             Grid(archs=PAIR, sizes=GROWTH_SIZES, dtypes=('bf16',), modes=BOTH),
             *(replace(g, dtypes=('bf16',)) for g in WHOLE_MODEL_GRIDS),
+        ),
+    ),
+    'gpu-quick': Preset(
+        'the ratios that matter most, in a fraction of the time: few contenders, little to compile',
+        (
+            Grid(
+                archs=PAIR,
+                sizes=(SizeSpec((512, 512), (16,)),),
+                dtypes=('bf16',),
+                modes=BOTH,
+                contenders=('default', 'compiled', 'recompute', *COMPILED_PEERS),
+            ),
+            Grid(
+                archs=ALL,
+                sizes=(SizeSpec((512, 512), (16,)),),
+                dtypes=('bf16',),
+                modes=BOTH,
+                contenders=('default', 'recompute', 'timm'),
+            ),
+            Grid(
+                archs=PAIR,
+                sizes=(SizeSpec((224, 224)), SizeSpec((512, 512))),
+                dtypes=('bf16',),
+                contenders=('default', 'compiled', 'timm', 'timm-compiled'),
+                cuda_graph=True,
+            ),
+            Grid(archs=PAIR, sizes=GROWTH_SIZES, dtypes=('bf16',), contenders=('default', 'timm')),
         ),
     ),
     'growth': Preset('Lite Small and Small from 512 to 2048 px, and 1024 x 2048', (GROWTH,)),

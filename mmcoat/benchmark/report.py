@@ -30,17 +30,23 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> Results:
         results, out = benchmark.run(), options.out
     for path in write_report(results, out):
         say(f'wrote {path}')
+    try:
+        from .plots import draw
+    except ImportError:
+        say(
+            f'no pictures without matplotlib; --plot-only {out / RESULTS_FILE} draws them elsewhere'
+        )
+    else:
+        say(f'drew {len(draw(results, out))} pictures in {out}')
     say('')
     say(report(results))
     return results
 
 
 def write_report(results: Results, out: Path) -> list[Path]:
-    """Write the tables and plots, and return all files of the folder's results."""
+    """Write the tables, and return the files of the results."""
     out.mkdir(parents=True, exist_ok=True)
     text, markdown = out / 'table.txt', out / 'table.md'
     text.write_text(report(results))
     markdown.write_text(report(results, markdown=True))
-    from .plots import draw
-
-    return [out / RESULTS_FILE, text, markdown, *draw(results, out)]
+    return [out / RESULTS_FILE, text, markdown]

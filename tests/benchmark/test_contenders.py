@@ -61,9 +61,9 @@ def test_timm_with_our_weights(tmp_path, arch):
     except UnavailableError as error:
         pytest.skip(str(error))
     names = ('reference', 'default', 'timm')
-    grid = replace(GRID, archs=(arch,), modes=('inference', 'train'), contenders=names)
+    grid = replace(GRID, archs=(arch,), modes=('train',), contenders=names)
     results = Benchmark(options(tmp_path, grid), lambda _: None).run()
-    assert [row.status for row in results.rows] == ['ok'] * 6
+    assert [row.status for row in results.rows] == ['ok'] * 3
     for row in results.rows:
         assert row.difference['largest'] < 1e-3
         assert row.peak_bytes > 100_000
@@ -131,10 +131,11 @@ def test_no_official_checkout(tmp_path, monkeypatch):
         peers.import_official(root)
 
 
-@pytest.mark.parametrize('mode', ['inference', 'train'])
-def test_a_segmentor(tmp_path, mode):
+@pytest.mark.parametrize(
+    ('mode', 'names'), [('inference', ('default',)), ('train', ('default', 'swin'))]
+)
+def test_a_segmentor(tmp_path, mode, names):
     pytest.importorskip('mmseg.models')
-    names = ('default', 'swin')
     grid = replace(GRID, model='upernet', batches=(2,), modes=(mode,), contenders=names)
     rows, _ = measure(tmp_path, grid)
     assert {name: r.status for name, r in rows.items()} == dict.fromkeys(names, 'ok'), rows

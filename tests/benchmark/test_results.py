@@ -8,13 +8,14 @@ import torch
 
 from mmcoat import CoaT
 from mmcoat.benchmark import contenders, presets
+from mmcoat.benchmark.bench import Benchmark
 from mmcoat.benchmark.cases import Case, SizeSpec, check_grid, parse_size
 from mmcoat.benchmark.results import Results, ResultsError, Row
 from mmcoat.benchmark.steps import BackboneStep
 from mmcoat.benchmark.table import bf16_ratio, growth, memory_ratio, report, speed_ratio
 from tests.helpers import run_tool
 
-from .common import CASE, GRID, measure
+from .common import CASE, GRID, measure, options
 
 
 def test_sizes():
@@ -182,3 +183,9 @@ def test_report_has_ratios():
     assert 'default / timm' in text
     line = next(line for line in text.splitlines() if line.startswith('lite_tiny 64 batch 1'))
     assert line.split()[-3:] == ['1.50', '2.00', '0.60']
+
+
+def test_overlapping_grids_measure_a_case_once(tmp_path):
+    grids = GRID, replace(GRID, sizes=(SizeSpec((64, 64)), SizeSpec((32, 32))))
+    results = Benchmark(options(tmp_path, *grids), lambda _: None).run()
+    assert [r.case.size for r in results.rows] == [(64, 64), (32, 32)]
