@@ -104,28 +104,46 @@ def _convolve_backward(grad: Tensor, v: Tensor, weights: list[Tensor], biases: l
     """Return the gradients of ``v`` (dense), ``weights`` and ``biases``; ``grad`` and ``v`` (B, H, W, C)."""
     weight, _ = _merge(weights, biases, v)
     grad, v = grad.permute(0, 3, 1, 2), v.permute(0, 3, 1, 2)
-    grad_v = _conv_backward(grad, v, weight, [True, False, False])[0].permute(0, 2, 3, 1)
-    # Filter gradients window by window, in float32: oneDNN is far slower with wide windows and in bfloat16.
-    sizes = [part.shape[0] for part in weights]
+    padding = (weight.shape[-1] // 2,) * 2
+    grad_v = _conv_backward(grad, v, weight, [True, False, False], padding)[0].permute(0, 2, 3, 1)
+    # in float32: oneDNN is far slower with bfloat16 here
     total = torch.promote_types(torch.float32, v.dtype)
-    layout = torch.channels_last
-    grads = [
-        _conv_backward(
-            g.to(total).contiguous(memory_format=layout),
-            x.to(total).contiguous(memory_format=layout),
-            part.to(total),
-            [False, True, True],
-        )
-        for g, x, part in zip(grad.split(sizes, 1), v.split(sizes, 1), weights, strict=True)
-    ]
-    grad_weights = [g[1].to(part.dtype) for g, part in zip(grads, weights, strict=True)]
-    return grad_v, grad_weights, [g[2].to(b.dtype) for g, b in zip(grads, biases, strict=True)]
+    sizes = [part.shape[0] for part in weights]
+    groups = zip(grad.to(total).split(sizes, 1), v.to(total).split(sizes, 1), weights, strict=True)
+    grad_weights = [_filter_grad(g, x, part.shape[-1]).to(part.dtype) for g, x, part in groups]
+    grad_bias = grad.sum((0, 2, 3), dtype=total).split(sizes)
+    return grad_v, grad_weights, [g.to(b.dtype) for g, b in zip(grad_bias, biases, strict=True)]
 
 
-def _conv_backward(grad: Tensor, x: Tensor, weight: Tensor, mask: list[bool]):
-    channels, pad = weight.shape[0], weight.shape[-1] // 2
+def _filter_grad(grad: Tensor, x: Tensor, window: int) -> Tensor:
+    """Return the gradient of depthwise filters (C, 1, window, window).
+
+    Three columns of the window at a time: for more oneDNN has no fast way and takes ten times as long.
+
+    Args:
+        grad: Gradient of the convolution, (B, C, H, W).
+        x: Its input, (B, C, H, W).
+        window: Odd; the convolution was padded by half of it.
+    """
+    pad, width, channels = window // 2, grad.shape[3], grad.shape[1]
+    grad = grad.contiguous(memory_format=torch.channels_last)
+    x = F.pad(x, (pad, pad))
+    columns = []
+    for start in range(0, window, 3):
+        count = min(3, window - start)
+        part = x[..., start : start + width + count - 1]
+        part = part.contiguous(memory_format=torch.channels_last)
+        shape = part.new_empty(channels, 1, window, count)
+        columns.append(_conv_backward(grad, part, shape, [False, True, False], (pad, 0))[1])
+    return torch.cat(columns, -1)
+
+
+def _conv_backward(
+    grad: Tensor, x: Tensor, weight: Tensor, mask: list[bool], padding: tuple[int, int]
+):
+    channels = weight.shape[0]
     return torch.ops.aten.convolution_backward(
-        grad, x, weight, [channels], [1, 1], [pad, pad], [1, 1], False, [0, 0], channels, mask
+        grad, x, weight, None, [1, 1], padding, [1, 1], False, [0, 0], channels, mask
     )
 
 

@@ -69,7 +69,7 @@ class NormLinear(torch.autograd.Function):
             grad_weight = grad_bias = None
             if ctx.needs_input_grad[4]:
                 normed = rows(layer_norm(x, gamma, beta, ctx.eps)[0]).to(ctx.dtype)
-                grad_weight = (grad.t() @ normed).to(weight.dtype)
+                grad_weight = (normed.t() @ grad).t().to(weight.dtype)
                 grad_bias = grad.sum(0).to(bias.dtype)
             grad_normed = (grad @ weight.to(ctx.dtype)).view(x.shape)
             grads = layer_norm_backward(grad_normed, x, mean, rstd, gamma, beta)
