@@ -75,7 +75,12 @@ def launch(kernel: Any, grid: int, *args: Any, **constants: Any) -> None:
         grid: Number of programs; every kernel here has a grid of one dimension, the one without a low limit.
         args: Tensors and numbers in the order of the kernel's signature.
         constants: The kernel's ``tl.constexpr`` arguments, ``num_warps`` and ``num_stages``.
+
+    Raises:
+        ValueError: If a tensor is float64, whose digits the kernels would drop.
     """
+    if any(isinstance(x, Tensor) and x.dtype == torch.float64 for x in args):
+        raise ValueError('the fused operators take float32, float16 and bfloat16, got float64')
     for record in _records:
         record.append(Launch(kernel, grid, args, constants))
     if args[0].is_meta or (INTERPRETED and isinstance(args[0], FakeTensor)):

@@ -155,3 +155,8 @@ def test_opcheck(name):
     )
     operator = getattr(torch.ops.mmcoat, name).default
     torch.library.opcheck(operator, operator_calls()[name], test_utils=tests)
+
+
+def test_float64_is_refused():
+    with pytest.raises(ValueError, match='got float64'):
+        fused.layer_norm(draw(2, C, dtype=torch.float64), draw(C), draw(C), 1e-6)
