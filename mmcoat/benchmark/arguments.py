@@ -111,12 +111,16 @@ def _add_where_to(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--out',
         type=Path,
-        default=Path('work_dirs/benchmark'),
         metavar='DIR',
-        help='results.json, table.txt, table.md and plots go there (work_dirs/benchmark)',
+        help='results.json, table.txt, table.md and plots go there (work_dirs/benchmark; with --plot-only '
+        "FILE the file's folder)",
     )
     group.add_argument(
-        '--plot-only', type=Path, metavar='FILE', help='tables and plots of an earlier results.json'
+        '--plot-only',
+        nargs='+',
+        type=Path,
+        metavar='FILE',
+        help='tables and plots of one results.json, or of several from the same machine together',
     )
 
 
@@ -147,7 +151,7 @@ def read_options(args: argparse.Namespace) -> Options:
         compile_mode=args.compile_mode,
         tf32=args.tf32,
         memory=not args.no_memory,
-        out=args.out,
+        out=args.out or Options.out,
         **given,
     )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from . import environment
 from .arguments import read_options
 from .bench import RESULTS_FILE, Benchmark
-from .results import Results
+from .results import Results, merge
 from .table import report
 
 
@@ -22,7 +22,14 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> Results:
         ValueError: An argument or a results file is not valid.
     """
     if args.plot_only is not None:
-        results, out = Results.read(args.plot_only), args.plot_only.parent
+        results = merge([Results.read(path) for path in args.plot_only])
+        out = args.out or args.plot_only[0].parent
+        if len(args.plot_only) > 1:
+            if args.out is None:
+                raise ValueError(
+                    '--plot-only with several files needs --out, to overwrite none of them'
+                )
+            results.write(out / RESULTS_FILE)
     else:
         options = read_options(args)
         benchmark = Benchmark(options, say)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from .cases import Case
 from .timing import quartiles
 
 SCHEMA = 'mmcoat-benchmark/1'
+MACHINE = ('device', 'cpu', 'gpu', 'torch', 'threads', 'allocator')  # what makes times comparable
 STATES = ('ok', 'unavailable', 'failed', 'mismatch')
 
 
@@ -144,3 +145,21 @@ class Results:
             raise ResultsError(f'{path} cannot be read: {error.strerror}') from None
         except (json.JSONDecodeError, KeyError, TypeError) as error:
             raise ResultsError(f'{path} is no results file of this benchmark: {error!r}') from None
+
+
+def merge(parts: Sequence[Results]) -> Results:
+    """Put the rows of several runs together; of a row that was measured again the last counts.
+
+    Raises:
+        ResultsError: They come from different machines, versions or settings.
+    """
+    first = parts[0].environment
+    rows: dict[tuple[Case, str], Row] = {}
+    for part in parts:
+        differing = [k for k in MACHINE if part.environment.get(k) != first.get(k)]
+        if differing:
+            values = [(k, first.get(k), part.environment.get(k)) for k in differing]
+            raise ResultsError(f'these results do not belong together: {values}')
+        rows |= {(row.case, row.contender): row for row in part.rows}
+    commands = '; '.join(dict.fromkeys(part.environment['command'] for part in parts))
+    return Results(first | dict(command=commands), list(rows.values()))

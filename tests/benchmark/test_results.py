@@ -10,7 +10,7 @@ from mmcoat import CoaT
 from mmcoat.benchmark import contenders, presets
 from mmcoat.benchmark.bench import Benchmark
 from mmcoat.benchmark.cases import Case, SizeSpec, check_grid, parse_size
-from mmcoat.benchmark.results import Results, ResultsError, Row
+from mmcoat.benchmark.results import Results, ResultsError, Row, merge
 from mmcoat.benchmark.steps import BackboneStep
 from mmcoat.benchmark.table import bf16_ratio, growth, memory_ratio, report, speed_ratio
 from tests.helpers import run_tool
@@ -97,6 +97,18 @@ def test_results_file(tmp_path):
     assert json.loads(json.dumps([r.to_json() for r in read.rows])) == content['rows']
 
 
+def test_runs_are_put_together():
+    environment = dict(command='a', cpu='x', threads=1)
+    one = Results(environment, [row('default', 1.0, 1), row('timm', 1.0, 1)])
+    two = Results(environment | dict(command='b'), [row('default', 2.0, 1), row('swin', 1.0, 1)])
+    both = merge([one, two])
+    assert {r.contender: r.median for r in both.rows} == dict(default=2.0, timm=1.0, swin=1.0)
+    assert both.environment['command'] == 'a; b'
+    two.environment['threads'] = 2
+    with pytest.raises(ResultsError, match='threads'):
+        merge([one, two])
+
+
 def test_other_files_are_refused(tmp_path):
     for number, text in enumerate(['', '[]', '{"schema": "other/1"}']):
         path = tmp_path / f'{number}.json'
@@ -151,8 +163,14 @@ def test_tool(monkeypatch, tmp_path, capsys):
     ]
     for path in tmp_path.glob('*.png'):
         path.unlink()
-    assert run_tool(monkeypatch, 'benchmark', '--plot-only', tmp_path / 'results.json') == 0
+    file, other = tmp_path / 'results.json', tmp_path / 'other.json'
+    other.write_text(file.read_text())
+    assert run_tool(monkeypatch, 'benchmark', '--plot-only', file) == 0
     assert sorted(path.name for path in tmp_path.glob('*.png')) == pictures
+    together = ['--plot-only', file, other, '--out', tmp_path / 'both']
+    assert run_tool(monkeypatch, 'benchmark', *together) == 0
+    assert len(Results.read(tmp_path / 'both' / 'results.json').rows) == 4
+    assert run_tool(monkeypatch, 'benchmark', *together[:3]) == 2
 
 
 @pytest.mark.parametrize(
