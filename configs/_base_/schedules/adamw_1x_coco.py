@@ -3,7 +3,7 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     # 8 GPUs x 2 images; another total batch: --auto-scale-lr
-    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05, fused=True),
     # NOTE: the official code decayed norms and class tokens too: it registers shared modules twice,
     # which paramwise_cfg refuses. Here each parameter has one name.
     paramwise_cfg=dict(norm_decay_mult=0.0, custom_keys={'cls_token': dict(decay_mult=0.0)}),

@@ -2,7 +2,7 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     # 8 GPUs x 2 images; another total batch: --auto-scale-lr
-    optimizer=dict(type='AdamW', lr=2e-4, weight_decay=1e-4),
+    optimizer=dict(type='AdamW', lr=2e-4, weight_decay=1e-4, fused=True),
     clip_grad=dict(max_norm=0.1, norm_type=2),
     # The official code decays every parameter, the backbone's norms and class tokens among them; at
     # 1e-4 that is kept.

@@ -2,7 +2,7 @@
 optim_wrapper = dict(
     type='OptimWrapper',
     # 8 GPUs x 2 images; another total batch: --auto-scale-lr
-    optimizer=dict(type='AdamW', lr=1e-4, weight_decay=1e-4),
+    optimizer=dict(type='AdamW', lr=1e-4, weight_decay=1e-4, fused=True),
     clip_grad=dict(max_norm=0.1, norm_type=2),
     paramwise_cfg=dict(custom_keys={'backbone': dict(lr_mult=0.1)}),
 )

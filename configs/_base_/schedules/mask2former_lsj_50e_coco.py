@@ -9,7 +9,9 @@ _norms += [f'backbone.parallel_blocks.{block}.branches.%d.norm' for block in ran
 optim_wrapper = dict(
     type='OptimWrapper',
     # 8 GPUs x 2 images; another total batch: --auto-scale-lr
-    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05),
+    optimizer=dict(
+        type='AdamW', lr=1e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.05, fused=True
+    ),
     clip_grad=dict(max_norm=0.01, norm_type=2),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
