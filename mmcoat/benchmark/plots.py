@@ -11,6 +11,7 @@ from .table import MEGABYTE, growth, memory_ratio, speed_ratio
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter
 
 # Eager contenders have solid lines and full bars; compiled ones the same colour, dashed and hatched.
 COLOURS = {
@@ -25,6 +26,7 @@ COLOURS = {
 }
 MARKERS = dict(zip(COLOURS, 'osD^vPXd', strict=True))
 PANELS = 4  # in a row
+PICTURES = ('latency_*.png', 'memory_*.png', 'speed_ratios_*.png', 'growth_*.png')
 CASES = 12  # below each other in a picture of ratios
 # (title, (ours, other), whether it is memory)
 BARS = (
@@ -42,11 +44,14 @@ Series = tuple[str, str, dict[Case, float]]  # title, colour, ratios
 
 
 def draw(results: Results, out: Path) -> list[Path]:
-    """Draw all pictures that the results give, and return their paths."""
+    """Draw all pictures that the results give instead of those in ``out``, and return their paths."""
     values: tuple[tuple[str, str, Value], ...] = (
         ('latency', 'time per step (ms)', lambda row: row.median * 1e3),
         ('memory', 'peak memory of a step (MB)', _megabytes),
     )
+    for pattern in PICTURES:  # of an earlier run
+        for path in out.glob(pattern):
+            path.unlink()
     paths = []
     for group, rows in _groups(results.rows).items():
         for name, label, value in values:
@@ -140,6 +145,13 @@ def _lines(axis: plt.Axes, rows: list[Row], value: Value) -> None:
         )
     _size_axis(axis, rows)
     axis.set_yscale('log')
+    low, high = axis.get_ylim()
+    labelled = '25' if high > 8 * low else '234567'  # of a wide range all labels would overlap
+    axis.tick_params(axis='y', which='both', labelsize=8)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda n, _: f'{n:g}'))  # 300, not 3 x 10^2
+    axis.yaxis.set_minor_formatter(
+        FuncFormatter(lambda n, _: f'{n:g}' if f'{n:e}'[0] in labelled else '')
+    )
 
 
 def _line_style(contender: str) -> dict:
@@ -270,9 +282,11 @@ def _ratio_axis(axis: plt.Axes, cases: list[Case], series: list[Series]) -> None
         if found[title]:
             places, numbers = zip(*found[title], strict=True)
             bars = axis.barh(places, numbers, 0.9, color=colour, label=title)
-            axis.bar_label(bars, [f'{n:.2f}' for n in numbers], padding=3, fontsize=8)
+            labels = axis.bar_label(bars, [f'{n:.2f}' for n in numbers], padding=3, fontsize=8)
+            for label in labels:  # readable on the line at 1
+                label.set_bbox(dict(facecolor='white', edgecolor='none', pad=0.5))
     axis.set_yticks(ticks, [_case_label(case) for case in cases])
-    axis.axvline(1.0, color='black', linewidth=1)
+    axis.axvline(1.0, color='black', linewidth=1, zorder=0.9)
     axis.grid(alpha=0.3, axis='x')
     axis.set_axisbelow(True)
 

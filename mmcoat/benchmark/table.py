@@ -129,7 +129,7 @@ def growth_rows(results: Results) -> list[list[str]]:
     rows = []
     for row in results.rows:
         found = growth(results, row.case, row.contender) if row.status == 'ok' else None
-        if found is not None:
+        if found is not None and found[0] != 1.0:  # the base itself
             cells = [
                 str(row.case),
                 row.contender,
