@@ -12,12 +12,17 @@ pytest.importorskip('triton', reason='the fused operators are written in Triton'
 SHARED = 227 * 1024  # bytes of shared memory that a program of an H100 may have
 
 
-def test_kernels_compile_for_sm_90_and_fit():
+def run(module: str) -> list[dict]:
+    """Lines of JSON that a module of this folder writes where kernels are compiled, not interpreted."""
     environment = {k: v for k, v in os.environ.items() if k != 'TRITON_INTERPRET'}
-    command = [sys.executable, '-m', 'tests.ops.fused.ahead_of_time']
+    command = [sys.executable, '-m', f'tests.ops.fused.{module}']
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr[-2000:]
-    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_kernels_compile_for_sm_90_and_fit():
+    rows = run('ahead_of_time')
     assert {row['kernel'] for row in rows} == {
         'attention_grad_kernel',
         'attention_kernel',
@@ -36,3 +41,25 @@ def test_kernels_compile_for_sm_90_and_fit():
     assert all(row['shared'] <= SHARED for row in rows)
     spilled = [row for row in rows if row['stack'] > 64]  # a few bytes are no harm
     assert not spilled
+
+
+def test_compilers_see_the_kernels_and_what_they_write():
+    rows = run('traced')
+    assert {row['direction'] for row in rows} == {'forward', 'backward'}
+    written = {}
+    for row in rows:
+        written.setdefault(row['kernel'], set()).update(row['written'])
+    # Nothing but results: an argument that is taken for a result would be copied at every launch.
+    assert written == {
+        'attention_grad_kernel': {'d_qkv'},
+        'attention_kernel': {'out'},
+        'conv_pos_enc_kernel': {'out', 'normed', 'mean', 'rstd'},
+        'join_context_kernel': {'context', 'top', 'total', 'out_cls'},
+        'join_grad_kernel': {'d_context', 'row_sum', 'd_qkv_cls'},
+        'layer_norm_grad_kernel': {'d_x', 'table'},
+        'layer_norm_kernel': {'total', 'normed', 'mean', 'rstd'},
+        'pack_windows_kernel': {'packed'},
+        'scale_exchange_kernel': {'out'},
+        'token_product_kernel': {'product', 'top', 'total'},
+        'window_grad_kernel': {'table'},
+    }

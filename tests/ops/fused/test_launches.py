@@ -16,6 +16,11 @@ B, H, W, C, HEADS = 16, 128, 128, 64, 8  # CoaT-Lite Small, first stage, 512 px
 A = B * H * W * C * 2  # bytes of one pass in bfloat16
 
 
+@pytest.fixture(autouse=True)
+def small_chip():
+    """The block sizes of a GPU, not those for the interpreter."""
+
+
 def empty(*shape, dtype=torch.bfloat16):
     return torch.empty(shape, device='meta', dtype=dtype, requires_grad=True)
 
