@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, load_checkpoint
+from torch import nn
 
 from mmcoat import checkpoints
 from mmcoat.layout import LayoutError, check_dataset
@@ -43,8 +44,13 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--work-dir`` and the launcher's arguments."""
+    """Add ``--work-dir``, ``--compile`` and the launcher's arguments."""
     parser.add_argument('--work-dir', help='where logs and results go (work_dirs/<config name>)')
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='translate the backbone with torch.compile: the first steps take minutes, the others less',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -209,6 +215,23 @@ def enable_auto_scale_lr(cfg: Config) -> None:
 def build_runner(cfg: Config) -> Runner:
     """Build MMEngine's Runner, or the one that the config names."""
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def compile_backbone(runner: Runner) -> None:
+    """Let ``torch.compile`` translate the backbone at its first forward pass; weights keep their names.
+
+    The heads stay as they are: their sampling and post-processing depend on the data, and would be
+    translated in many small pieces, again and again.
+
+    Raises:
+        UsageError: The model has no backbone.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if not isinstance(getattr(model, 'backbone', None), nn.Module):
+        raise UsageError(
+            f'--compile needs a model with a backbone; {type(model).__name__} has none'
+        )
+    model.backbone.compile()
 
 
 def load_strictly(runner: Runner, checkpoint: str) -> None:

@@ -40,6 +40,8 @@ def main() -> None:
     cfg.load_from = None
     runner = engine.build_runner(cfg)
     engine.load_strictly(runner, args.checkpoint)
+    if args.compile:
+        engine.compile_backbone(runner)
     runner.test()
 
 

@@ -42,7 +42,10 @@ def main() -> None:
         cfg.load_from = None if args.resume == 'auto' else args.resume
     if cfg.get('load_from'):
         cfg.load_from = checkpoints.ensure_safe(cfg.load_from)
-    engine.build_runner(cfg).train()
+    runner = engine.build_runner(cfg)
+    if args.compile:
+        engine.compile_backbone(runner)
+    runner.train()
 
 
 if __name__ == '__main__':

@@ -109,3 +109,26 @@ def test_wrong_checkpoints_are_refused(monkeypatch, tmp_path, data_root, small_c
         run_tool(monkeypatch, 'test', small_config, tmp_path / 'no.pth', *options(data_root)) == 2
     )
     assert 'does not exist' in capsys.readouterr().err
+
+
+def test_compile(monkeypatch, tmp_path, data_root, small_config):
+    """Dynamo traces the backbone, in training and test; Inductor would take minutes."""
+    graphs = []
+
+    def keep(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, 'compile', lambda m: compile_module(m, backend=keep))
+    train = ['train', small_config, '--work-dir', tmp_path, '--compile']
+    short = options(data_root, 'train_cfg.max_iters=1', 'train_cfg.val_interval=2')
+    assert run_tool(monkeypatch, *train, *short) == 0
+    assert graphs
+    saved = read_checkpoint(tmp_path / 'iter_1.pth')['state_dict']
+    assert 'backbone.stages.0.blocks.0.attn.qkv.weight' in saved  # names as without --compile
+    count = len(graphs)
+    test = ['test', small_config, tmp_path / 'iter_1.pth', '--work-dir', tmp_path, '--compile']
+    assert run_tool(monkeypatch, *test, *options(data_root)) == 0
+    assert len(graphs) > count
+    torch._dynamo.reset()
