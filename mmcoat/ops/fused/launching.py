@@ -67,6 +67,13 @@ def record_launches() -> Iterator[list[Launch]]:
         _records.remove(record)
 
 
+def _device_guard(x: Tensor) -> contextlib.AbstractContextManager:
+    """Triton launches on the current device; compiled code, traced with other tensors, has its own guard."""
+    if type(x) is Tensor and x.is_cuda:
+        return torch.cuda.device_of(x)
+    return contextlib.nullcontext()
+
+
 def launch(kernel: Any, grid: int, *args: Any, **constants: Any) -> None:
     """Run ``grid`` programs of a kernel; ``args[0]`` must be a tensor.
 
@@ -85,7 +92,8 @@ def launch(kernel: Any, grid: int, *args: Any, **constants: Any) -> None:
         record.append(Launch(kernel, grid, args, constants))
     if args[0].is_meta or (INTERPRETED and isinstance(args[0], FakeTensor)):
         return
-    kernel[(grid,)](*args, **constants)
+    with _device_guard(args[0]):
+        kernel[(grid,)](*args, **constants)
 
 
 def define(name: str) -> Callable[[Callable], Any]:
