@@ -67,6 +67,11 @@ define install_mmpretrain
 	@$(2)/bin/python $(PIP) install --no-deps --upgrade --target $(2)/classification '$(1)' '$(TORCHVISION)'
 endef
 
+# A CPU build of torch comes without Triton; in its interpreter the fused kernels are tested on CPU.
+define install_triton
+	@$(1)/bin/python -c 'import triton' 2>/dev/null || $(1)/bin/python $(PIP) install --no-deps triton==3.9.0
+endef
+
 .venv-onedl/.installed: setup.cfg tests/requirements.txt
 	@echo '[install] environment .venv-onedl: torch and tools'
 	@$(PYTHON) -m venv --clear .venv-onedl
@@ -75,6 +80,7 @@ endef
 	$(call install_mmcv,onedl-mmcv==2.3.6,.venv-onedl/bin/python)
 	@.venv-onedl/bin/python $(PIP) install -e '.[onedl,test]' -r tests/requirements.txt
 	$(call install_mmpretrain,onedl-mmpretrain==1.3.6,.venv-onedl)
+	$(call install_triton,.venv-onedl)
 	@touch $@
 
 .venv-upstream/.installed: setup.cfg tests/requirements.txt
@@ -85,6 +91,7 @@ endef
 	$(call install_mmcv,mmcv==2.1.0,.venv-upstream/bin/python)
 	@.venv-upstream/bin/python $(PIP) install -e '.[openmmlab,test]' -r tests/requirements.txt
 	$(call install_mmpretrain,mmpretrain==1.2.0,.venv-upstream)
+	$(call install_triton,.venv-upstream)
 	@touch $@
 
 $(LINES:%=env-%): env-%: .venv-%/.installed

@@ -209,6 +209,14 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
+def only_train(cfg: Config, iterations: int) -> None:
+    """Train for a few iterations, and neither evaluate nor save anything."""
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations)
+    for name in ('val_cfg', 'val_dataloader', 'val_evaluator'):
+        cfg[name] = None
+    cfg.merge_from_dict({'default_hooks.checkpoint': None, 'log_processor.by_epoch': False})
+
+
 # ---------------------------------------------------------------------- runners and weights
 
 

@@ -20,7 +20,7 @@ from .tokens import tokens_to_map
 OUT_TYPES = ('featmap', 'cls_token')
 VALID_ARGUMENTS = (
     'arch, in_channels, out_indices, out_type, drop_rate, drop_path_rate, crpe_window, '
-    'frozen_stages, with_cp, fused, init_cfg'
+    'frozen_stages, with_cp, fused, channels_last, init_cfg'
 )
 
 
@@ -44,6 +44,9 @@ class CoaT(BaseModule):
             blocks count as one more stage after the serial ones.
         with_cp: Recompute blocks in backward to save memory; the gradients are the same.
         fused: Whether the fused CUDA operations (Triton) run: None where they can, False never, True must.
+        channels_last: Return the maps as they lie in memory, (B, H, W, C) seen as (B, C, H, W), without a
+            copy: heads of convolutions then run channels-last too, which tensor cores prefer. Not for
+            detectors: MMCV's RoIAlign takes such maps for contiguous ones, without an error.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes official, timm and own files.
             A file that does not fit raises an error. Other initialisers work as in MMEngine.
 
@@ -64,6 +67,7 @@ class CoaT(BaseModule):
         frozen_stages: int = -1,
         with_cp: bool = False,
         fused: bool | None = None,
+        channels_last: bool = False,
         init_cfg: dict | list[dict] | None = None,
         **unknown: Any,
     ):
@@ -77,6 +81,7 @@ class CoaT(BaseModule):
         self.out_type = _check_choice('out_type', out_type, OUT_TYPES)
         self.frozen_stages = self._check_frozen_stages(frozen_stages)
         self.with_cp = with_cp
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.parallel_stages = tuple(self.arch_settings['parallel_stages'])
 
         drops = dict(
@@ -255,7 +260,8 @@ class CoaT(BaseModule):
         tokens = self._forward_parallel(tokens)
         if self.out_type == 'cls_token':
             return (self._class_embedding(tokens),)
-        return tuple(tokens_to_map(tokens[i][1]).contiguous() for i in self.out_indices)
+        maps = [tokens_to_map(tokens[i][1]) for i in self.out_indices]
+        return tuple(x.contiguous(memory_format=self.memory_format) for x in maps)
 
     def _forward_parallel(self, tokens: list[Tokens]) -> list[Tokens]:
         """Let the parallel blocks work on the scales they connect; the others pass through."""

@@ -292,3 +292,26 @@ def test_compiles_as_one_graph_for_several_sizes():
             image = torch.randn(2, 3, *size)
             torch.testing.assert_close(compiled(image), model(image), rtol=1e-4, atol=1e-5)
     assert len(graphs) == 1
+
+
+def test_channels_last():
+    """The same numbers, in the order of memory in which the backbone works: no copy at its end."""
+    model, x = CoaT('lite_tiny').eval(), torch.randn(2, 3, 64, 96)
+    other = CoaT('lite_tiny', channels_last=True).eval()
+    other.load_state_dict(model.state_dict())
+    for a, b in zip(model(x), other(x), strict=True):
+        assert a.is_contiguous()
+        assert b.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_fused_argument():
+    with pytest.raises(ValueError, match='fused must be None, True or False'):
+        CoaT('lite_tiny', fused='yes')
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match='need a CUDA device'):
+            CoaT('lite_tiny', fused=True)
+    backends = {m.backend for m in CoaT('tiny', fused=False).modules() if hasattr(m, 'backend')}
+    assert backends == {'plain'}
+    with pytest.raises(ValueError, match='backend must be one of'):
+        CoaT('lite_tiny').set_backend('fast')

@@ -127,8 +127,26 @@ def test_compile(monkeypatch, tmp_path, data_root, small_config):
     assert graphs
     saved = read_checkpoint(tmp_path / 'iter_1.pth')['state_dict']
     assert 'backbone.stages.0.blocks.0.attn.qkv.weight' in saved  # names as without --compile
-    count = len(graphs)
+    torch._dynamo.reset()
+    graphs.clear()
     test = ['test', small_config, tmp_path / 'iter_1.pth', '--work-dir', tmp_path, '--compile']
     assert run_tool(monkeypatch, *test, *options(data_root)) == 0
-    assert len(graphs) > count
+    assert graphs
     torch._dynamo.reset()
+
+
+def test_profile_training(monkeypatch, tmp_path, data_root, small_config, capsys):
+    arguments = ['profile_training', small_config, '--iterations', 2, '--warmup', 1]
+    arguments += ['--work-dir', tmp_path, *options(data_root)]
+    assert run_tool(monkeypatch, *arguments) == 0
+    table = capsys.readouterr().out.splitlines()[-8:]
+    assert 'median of 2 iterations' in table[0]
+    values = {line[:16].strip(): float(line[16:25]) for line in table[1:]}
+    parts = ['data loading', 'preprocessing', 'backbone', 'neck and heads', 'backward', 'optimizer']
+    assert list(values) == [*parts, 'sum']
+    assert all(values[part] > 0 for part in parts)
+    assert values['backbone'] > values['preprocessing']
+    assert abs(sum(values[part] for part in parts) - values['sum']) < 1
+    assert not list(tmp_path.rglob('*.pth'))
+    assert run_tool(monkeypatch, *arguments, '--iterations', 0) == 2
+    assert '--iterations must be at least 1' in capsys.readouterr().err
