@@ -16,6 +16,7 @@ from ._files import (
     write_jpeg,
     write_readme,
 )
+from .canvas import Scene
 from .scenes import OBJECT_CLASSES, object_scene
 from .vocabulary import coco_categories
 
@@ -33,6 +34,8 @@ def make_coco(
     seed: int = 0,
     overwrite: bool = False,
     progress: Progress | None = None,
+    max_objects: int = 5,
+    object_scale: float = 1.0,
 ) -> dict[str, object]:
     """Writes a synthetic data set in the layout of COCO 2017.
 
@@ -47,6 +50,9 @@ def make_coco(
         seed: Seed.
         overwrite: Whether to replace a synthetic data set.
         progress: Called after each image with the number done and the number wanted.
+        max_objects: The most objects in a scene, crowd apart.
+        object_scale: Factor on the objects' heights; for pictures so small that the objects of
+            the usual size would be lost.
 
     Returns:
         What `dataset_info.json` holds.
@@ -65,6 +71,8 @@ def make_coco(
         'train': train,
         'val': val,
         'classes': list(OBJECT_CLASSES),
+        'max_objects': max_objects,
+        'object_scale': object_scale,
     }
     write_info(root, info)
     (root / 'annotations').mkdir()
@@ -73,7 +81,9 @@ def make_coco(
         (root / f'{split}2017').mkdir()
         content = _empty_annotation_file(split, seed)
         for index in range(count):
-            _add_scene(root, content, split, index, size, seed)
+            rng = scene_rng(seed, split, index)
+            scene = object_scene(rng, *size, max_objects, object_scale)
+            _add_scene(root, content, split, index, scene)
             if progress is not None:
                 progress(done + index + 1, train + val)
         path = root / 'annotations' / f'instances_{split}2017.json'
@@ -171,11 +181,10 @@ def _add_scene(
     content: dict[str, list],
     split: str,
     index: int,
-    size: tuple[int, int],
-    seed: int,
+    scene: Scene,
 ) -> None:
     """Writes one image and appends what it shows to the annotation file's content."""
-    scene = object_scene(scene_rng(seed, split, index), *size)
+    height, width = scene.image.shape[:2]
     # Validation images are numbered on from a million, so that no id means two images.
     image_id = index + 1 + (1_000_000 if split == 'val' else 0)
     file_name = f'{image_id:012d}.jpg'
@@ -184,8 +193,8 @@ def _add_scene(
         {
             'id': image_id,
             'file_name': file_name,
-            'width': size[0],
-            'height': size[1],
+            'width': width,
+            'height': height,
             'license': 1,
         }
     )

@@ -85,8 +85,14 @@ def street_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
     return _develop(canvas, rng)
 
 
-def object_scene(rng: np.random.Generator, width: int, height: int, max_objects: int = 5) -> Scene:
-    """Draws up to `max_objects` objects, and sometimes a crowd, before a quiet background.
+def object_scene(
+    rng: np.random.Generator,
+    width: int,
+    height: int,
+    max_objects: int = 5,
+    object_scale: float = 1.0,
+) -> Scene:
+    """Draws up to `max_objects` objects, and sometimes a crowd, before a pale background.
 
     One scene in twelve has no object at all.
 
@@ -95,6 +101,7 @@ def object_scene(rng: np.random.Generator, width: int, height: int, max_objects:
         width: Width in pixels.
         height: Height in pixels.
         max_objects: The most objects to draw, crowd apart.
+        object_scale: Factor on the objects' heights.
 
     Returns:
         The scene; regions named in `OBJECT_CLASSES` are objects, all others background.
@@ -109,11 +116,12 @@ def object_scene(rng: np.random.Generator, width: int, height: int, max_objects:
         _buildings(canvas, rng, horizon, contrast=quiet)
     _fill(canvas, rng, str(rng.choice(_GROUNDS)), horizon, contrast=quiet)
     background = len(canvas.regions)
+    _bleach(canvas, rng.uniform(0.5, 0.7), rng.uniform(0.75, 0.95))
     if rng.random() > 1 / 12:
         if rng.random() < 0.12:
-            size = height * rng.uniform(0.16, 0.24)
+            size = object_scale * height * rng.uniform(0.16, 0.24)
             draw_crowd(canvas, rng, width * rng.uniform(0.2, 0.8), horizon + 0.6 * size, size)
-        _place_objects(canvas, rng, horizon, int(rng.integers(1, max_objects + 1)))
+        _place_objects(canvas, rng, horizon, int(rng.integers(1, max_objects + 1)), object_scale)
     for region in canvas.regions[:background]:
         region.name = None
     return _develop(canvas, rng)
@@ -134,6 +142,17 @@ def _fill(
         colour = pick_colour(rng, name)
         texture = paint(rng, colour, PATTERNS[name], canvas.unit, rng.uniform(*contrast))
     canvas.paint(name, (canvas.below(outline), texture))
+
+
+def _bleach(canvas: Canvas, amount: float, light: float) -> None:
+    """Takes colour and contrast from all that is painted so far, as distance does.
+
+    Args:
+        canvas: What is painted.
+        amount: Share of each pixel that becomes grey `light`, in [0, 1].
+        light: Lightness of that grey, in [0, 1].
+    """
+    canvas.image += np.float32(amount) * (np.float32(light) - canvas.image)
 
 
 def _mountains(
@@ -280,16 +299,18 @@ def _find_spot(
     return None
 
 
-def _place_objects(canvas: Canvas, rng: np.random.Generator, horizon: float, count: int) -> None:
+def _place_objects(
+    canvas: Canvas, rng: np.random.Generator, horizon: float, count: int, scale: float
+) -> None:
     """Stands objects on the ground, the nearer over the farther, most of them little hidden."""
     width, height = canvas.width, canvas.height
     placed: list[tuple[float, float, float, float]] = []
     things = []
     for name in rng.choice(OBJECT_CLASSES, count):
         draw, aspect, low, high = _OBJECTS[str(name)]
-        kind = rng.choice(['small', 'usual', 'large'], p=[0.15, 0.65, 0.2])
+        kind = rng.choice(['small', 'usual', 'large'], p=[0.1, 0.75, 0.15])
         low, high = {'small': (0.5 * low, low), 'large': (high, 1.5 * high)}.get(kind, (low, high))
-        size = height * min(0.95, rng.uniform(low, high))
+        size = height * min(0.95, scale * rng.uniform(low, high))
         for _ in range(15):
             half = 0.5 * aspect * size
             x = rng.uniform(min(0.6 * half, width / 2), max(width - 0.6 * half, width / 2))
