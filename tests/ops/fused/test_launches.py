@@ -5,6 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from mmcoat.models.blocks import SerialBlock
+from mmcoat.models.conv_attention import ConvPosEnc, ConvRelPosEnc
+from mmcoat.ops import backend
 
 pytest.importorskip('triton', reason='the fused operators are written in Triton')
 
@@ -97,3 +103,48 @@ def test_all_bytes_of_a_view_are_counted_and_no_more():
     parts = {launch.name: launch.bytes / A for launch in record}
     assert parts['token_product_kernel'] == pytest.approx(2, abs=0.05)  # K, V
     assert parts['attention_kernel'] == pytest.approx(3, abs=0.05)  # Q, V, the result
+
+
+class CountPasses(TorchDispatchMode):
+    """Bytes that PyTorch's own operations read and write; those of the fused operators are recorded."""
+
+    bytes = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        free = function.is_view or function.__name__.startswith(('empty', 'new_empty', 'detach'))
+        if (
+            not free
+            and function.__name__ != '_unsafe_view.default'
+            and function.namespace != 'mmcoat'
+        ):
+            tensors = [x for x in tree_leaves((args, kwargs, out)) if isinstance(x, torch.Tensor)]
+            self.bytes += sum(x.numel() * x.element_size() for x in tensors)
+        return out
+
+
+def block_passes(ratio):
+    """Passes of a serial block, forward and backward."""
+    with torch.device('meta'):
+        modules = SerialBlock(C, HEADS, ratio), ConvPosEnc(C), ConvRelPosEnc(C)
+    block, cpe, crpe = (module.bfloat16() for module in modules)
+    tokens = empty(B, 1, C), empty(B, H, W, C)
+    leaves = [*tokens, *(p for module in modules for p in module.parameters())]
+    with record_launches() as record, CountPasses() as forward:
+        outs = block(*tokens, cpe, crpe)
+    passes = (forward.bytes + sum(x.bytes for x in record)) / A
+    with record_launches() as record, CountPasses() as backward:
+        torch.autograd.grad(outs, leaves, [torch.empty_like(x) for x in outs])
+    return passes, (backward.bytes + sum(x.bytes for x in record)) / A
+
+
+@pytest.mark.parametrize('ratio', [4, 8])
+def test_passes_of_a_block(monkeypatch, ratio):
+    monkeypatch.setattr(backend, 'fused_available', lambda device: True)
+    text = DOCS.read_text()
+    forward = re.search(
+        r'\*\*passes forward\*\* .* \*\*(\d+) \+ (\d+) r\*\* \| \*\*', text
+    ).groups()
+    backward = re.search(r'\*\*together\*\* \| \*\*(\d+) \+ (\d+) r\*\*', text).groups()
+    documented = [int(fixed) + int(per_ratio) * ratio for fixed, per_ratio in (forward, backward)]
+    assert block_passes(ratio) == pytest.approx(documented, abs=0.6)  # class token, statistics
