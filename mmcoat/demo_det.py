@@ -38,7 +38,7 @@ class DetDemoOptions:
     short_side: int = 64
     train_images: int = 1400
     val_images: int = 60
-    lr: float = 5e-4
+    lr: float = 4e-4
     seed: int = 0
 
 

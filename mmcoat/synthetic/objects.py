@@ -89,7 +89,7 @@ def draw_car(canvas: Canvas, rng: np.random.Generator, x: float, y: float, size:
 def draw_bus(canvas: Canvas, rng: np.random.Generator, x: float, y: float, size: float) -> Region:
     """Paints a bus from the side: a long box with a row of windows and a stripe."""
     pen = Pen(canvas, x, y, size, mirrored=rng.random() < 0.5)
-    body = _plain(canvas, rng, 'bus')
+    body = _plain(canvas, rng, 'thing')
     stripe = _plain(canvas, rng, 'thing')
     dark = paint(rng, np.full(3, 0.1, np.float32), flat, canvas.unit, 0.1)
     glass = _plain(canvas, rng, 'glass')
@@ -110,7 +110,7 @@ def draw_bus(canvas: Canvas, rng: np.random.Generator, x: float, y: float, size:
 def draw_boat(canvas: Canvas, rng: np.random.Generator, x: float, y: float, size: float) -> Region:
     """Paints a sailing boat: a hull, a mast and two sails."""
     pen = Pen(canvas, x, y, size, mirrored=rng.random() < 0.5)
-    hull, sail = _plain(canvas, rng, 'boat'), _plain(canvas, rng, 'boat')
+    hull, sail = _plain(canvas, rng, 'thing'), _plain(canvas, rng, 'thing')
     pale = paint(rng, rng.uniform(0.8, 0.95, 3).astype(np.float32), flat, canvas.unit, 0.1)
     bark = _plain(canvas, rng, 'bark')
     return canvas.paint(
@@ -148,7 +148,7 @@ def draw_umbrella(
 ) -> Region:
     """Paints an open umbrella: a half disc of coloured gores over a stick."""
     pen = Pen(canvas, x, y, size)
-    colours = (_plain(canvas, rng, 'umbrella'), _plain(canvas, rng, 'umbrella'))
+    colours = (_plain(canvas, rng, 'thing'), _plain(canvas, rng, 'thing'))
     bark = _plain(canvas, rng, 'bark')
     dome = np.linspace(0, np.pi, 25)
     parts = [(pen.box(-0.025, 0, 0.025, 0.6), bark)]
@@ -165,7 +165,7 @@ def draw_ball(canvas: Canvas, rng: np.random.Generator, x: float, y: float, size
     """Paints a ball with coloured sectors."""
     pen = Pen(canvas, x, y, size)
     pale = paint(rng, rng.uniform(0.85, 0.98, 3).astype(np.float32), flat, canvas.unit, 0.1)
-    colour = _plain(canvas, rng, 'sports ball')
+    colour = _plain(canvas, rng, 'thing')
     parts = [(pen.ellipse(0, 0.5, 0.5), pale)]
     start = rng.uniform(0, 2 * np.pi)
     for first in start + np.arange(3) * 2 * np.pi / 3:

@@ -76,10 +76,6 @@ PALETTES: dict[str, tuple[tuple[float, float, float, float, float, float], ...]]
     ),
     'thing': ((0, 360, 0.3, 0.75, 0.35, 0.85), (0, 360, 0.0, 0.15, 0.3, 0.9)),
     'paintwork': ((0, 360, 0.45, 0.85, 0.55, 0.95), (0, 360, 0.0, 0.1, 0.55, 0.95)),
-    'bus': ((38, 55, 0.6, 0.85, 0.7, 0.95), (0, 360, 0.3, 0.75, 0.35, 0.85)),
-    'boat': ((205, 235, 0.5, 0.8, 0.45, 0.85), (0, 360, 0.3, 0.75, 0.35, 0.85)),
-    'umbrella': ((275, 320, 0.4, 0.8, 0.45, 0.85), (0, 360, 0.3, 0.75, 0.35, 0.85)),
-    'sports ball': ((95, 150, 0.5, 0.8, 0.4, 0.8), (0, 360, 0.3, 0.75, 0.35, 0.85)),
     'jeans': ((200, 250, 0.2, 0.6, 0.15, 0.45), (0, 360, 0.0, 0.2, 0.15, 0.5)),
     'skin': ((15, 30, 0.25, 0.6, 0.35, 0.9),),
     'bark': ((15, 40, 0.2, 0.5, 0.25, 0.5),),
@@ -88,7 +84,6 @@ PALETTES: dict[str, tuple[tuple[float, float, float, float, float, float], ...]]
 # How often the first row is taken outright. Classes that form and place give away anyway take odd
 # colours more often, which keeps colour alone from being enough for all the others.
 _USUAL = {'sky': 0.75, 'sidewalk': 0.9, 'tree': 0.92, 'grass': 0.92, 'building': 0.92}
-_USUAL |= dict.fromkeys(('bus', 'boat', 'umbrella', 'sports ball'), 0.7)
 _USUAL_ELSE = 0.96
 
 
