@@ -20,6 +20,15 @@ def wants_gradient(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
+def opaque_wanted(x: Tensor, *_: Tensor) -> bool:
+    """Whether torch.compile should take a plain operation as it is: on CPU, without gradients.
+
+    Inductor writes the wide hidden values of an MLP to memory and reads them again, and has bias, GELU and
+    sums as passes of their own.
+    """
+    return x.device.type == 'cpu' and not torch.is_grad_enabled()
+
+
 def no_autocast(x: Tensor) -> AbstractContextManager:
     """Return a context in which operations take their inputs as they are."""
     device = x.device.type

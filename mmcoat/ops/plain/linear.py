@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import reference
-from .common import compute_dtype, map_rows, no_autocast, wants_gradient
+from .common import compute_dtype, map_rows, no_autocast, opaque_wanted, wants_gradient
 
 _ONEDNN_DTYPES = (torch.float32, torch.bfloat16)
 
@@ -51,6 +51,18 @@ def linear(
     return out if residual is None else out + residual
 
 
+@torch.library.custom_op('mmcoat::plain_linear', mutates_args=())
+def opaque_linear(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None) -> Tensor:
+    """``linear`` without GELU, as torch.compile takes it."""
+    return linear(x, weight, bias, residual=residual)
+
+
+@opaque_linear.register_fake
+def _(x, weight, bias, residual):
+    dtype = x.dtype if residual is None else torch.promote_types(x.dtype, residual.dtype)
+    return x.new_empty((*x.shape[:-1], weight.shape[0]), dtype=dtype)
+
+
 def packed(weight: Tensor, rows: int) -> Tensor:
     """Return ``weight`` in the library's own order, for several calls of ``linear`` with ``rows`` rows.
 
@@ -71,10 +83,15 @@ def linear_add(
 
     The gradient needs ``x`` only, so that autograd's own linear serves in training.
     """
-    if wants_gradient(*tokens, weight, bias) or torch.compiler.is_compiling():
+    compiling = torch.compiler.is_compiling()
+    if wants_gradient(*tokens, weight, bias) or (compiling and not opaque_wanted(*tokens)):
         return reference.linear_add(tokens, weight, bias, residual)
     dtype = compute_dtype(tokens[0])
     weight, bias = weight.to(dtype), bias.to(dtype)
+    if compiling:
+        skips = residual or (None,) * len(tokens)
+        pairs = zip(tokens, skips, strict=True)
+        return tuple(opaque_linear(x.to(dtype), weight, bias, skip) for x, skip in pairs)
 
     def run(x: Tensor, skip: Tensor | None = None) -> Tensor:
         return linear(x.to(dtype), weight, bias, residual=skip)

@@ -6,7 +6,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .. import reference
-from .common import compute_dtype, map_rows, no_autocast, rows, wants_gradient
+from .common import (
+    compute_dtype,
+    map_rows,
+    no_autocast,
+    opaque_wanted,
+    rows,
+    wants_gradient,
+)
 from .layer_norm import layer_norm, layer_norm_backward
 from .linear import linear, packed
 
@@ -28,9 +35,12 @@ def norm_mlp(
 
     See ``reference.norm_mlp``.
     """
-    if torch.compiler.is_compiling():
-        return reference.norm_mlp(tokens, gamma, beta, eps, weights, biases, residual)
     dtype = compute_dtype(tokens[0])
+    if torch.compiler.is_compiling():
+        if not opaque_wanted(*tokens):
+            return reference.norm_mlp(tokens, gamma, beta, eps, weights, biases, residual)
+        low = [w.to(dtype) for w in (*weights, *biases)]
+        return tuple(_opaque_mlp(x, gamma, beta, eps, *low, residual) for x in tokens)
     with no_autocast(tokens[0]):
         if wants_gradient(*tokens, gamma, beta, *weights, *biases):
             return tuple(
@@ -50,7 +60,17 @@ def _chunks(x: Tensor, hidden: int, dtype: torch.dtype) -> list[slice]:
     return [slice(start, start + step) for start in range(0, count, step)]
 
 
-def _infer(x, gamma, beta, eps, w1, w2, b1, b2, residual):
+def _infer(
+    x: Tensor,
+    gamma: Tensor,
+    beta: Tensor,
+    eps: float,
+    w1: Tensor,
+    w2: Tensor,
+    b1: Tensor,
+    b2: Tensor,
+    residual: bool,
+) -> Tensor:
     tokens, dtype = rows(x), w1.dtype
     chunks = _chunks(tokens, w1.shape[0], dtype)
     if len(chunks) == 1:
@@ -64,6 +84,15 @@ def _infer(x, gamma, beta, eps, w1, w2, b1, b2, residual):
         target.copy_(b2.expand_as(part)) if not residual else torch.add(part, b2, out=target)
         target.addmm_(hidden, w2.t())
     return out.view(x.shape)
+
+
+_opaque_mlp = torch.library.custom_op('mmcoat::plain_norm_mlp', _infer, mutates_args=())
+
+
+@_opaque_mlp.register_fake
+def _(x, gamma, beta, eps, w1, w2, b1, b2, residual):
+    dtype = torch.promote_types(x.dtype, w1.dtype) if residual else w1.dtype
+    return x.new_empty(x.shape, dtype=dtype)
 
 
 class NormMlp(torch.autograd.Function):

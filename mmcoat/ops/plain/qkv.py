@@ -5,9 +5,17 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .. import reference
-from .common import JOINED_ROWS, compute_dtype, map_rows, no_autocast, rows, wants_gradient
+from .common import (
+    JOINED_ROWS,
+    compute_dtype,
+    map_rows,
+    no_autocast,
+    opaque_wanted,
+    rows,
+    wants_gradient,
+)
 from .layer_norm import layer_norm, layer_norm_backward
-from .linear import linear
+from .linear import linear, opaque_linear
 
 # (..., 3, C), or three (..., C), which the CPU reads faster
 Qkv = Tensor | tuple[Tensor, Tensor, Tensor]
@@ -25,9 +33,16 @@ def norm_qkv(
 
     Without gradients, those of many tokens are three tensors instead of one.
     """
-    if torch.compiler.is_compiling():  # Inductor decides itself what to keep
-        return reference.norm_qkv(tokens, gamma, beta, eps, weight, bias)
     dtype = compute_dtype(tokens[0])
+    if torch.compiler.is_compiling():
+        if not opaque_wanted(*tokens):  # Inductor decides itself what to keep
+            return reference.norm_qkv(tokens, gamma, beta, eps, weight, bias)
+        parts = [part.to(dtype) for part in (*weight.chunk(3), *bias.chunk(3))]
+        normed = [layer_norm(x, gamma, beta, eps)[0].to(dtype) for x in tokens]
+        return tuple(
+            tuple(opaque_linear(x, *pair, None) for pair in zip(parts[:3], parts[3:], strict=True))
+            for x in normed
+        )
     with no_autocast(tokens[0]):
         if wants_gradient(*tokens, gamma, beta, weight, bias):
             norm = gamma, beta, eps
