@@ -116,7 +116,7 @@ def det_demo_config(options: DetDemoOptions, data_root: Path) -> Config:
             'randomness': dict(seed=options.seed),
         }
     )
-    # Only one validation, after training: on CPU, 40 images cost as much as dozens of steps.
+    # Only one validation, after training: on CPU, 60 images cost as much as dozens of steps.
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_begin=iterations + 1)
     warmup = max(1, iterations // 15)
     cfg.param_scheduler = [
