@@ -39,7 +39,7 @@ class DemoOptions:
     """
 
     work_dir: str = 'work_dirs/demo'
-    iterations: int = 380
+    iterations: int = 430
     batch_size: int = 4
     crop: int = 96
     image_size: tuple[int, int] = (160, 128)
