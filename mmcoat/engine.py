@@ -225,6 +225,11 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
+def bare_model(runner: Runner) -> nn.Module:
+    """Return the runner's model without what distributes it."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def compile_backbone(runner: Runner) -> None:
     """Let ``torch.compile`` translate the backbone at its first forward pass; weights keep their names.
 
@@ -234,7 +239,7 @@ def compile_backbone(runner: Runner) -> None:
     Raises:
         UsageError: The model has no backbone.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = bare_model(runner)
     if not isinstance(getattr(model, 'backbone', None), nn.Module):
         raise UsageError(
             f'--compile needs a model with a backbone; {type(model).__name__} has none'
@@ -249,7 +254,7 @@ def load_strictly(runner: Runner, checkpoint: str) -> None:
         CheckpointError: Unreadable, unsafe, or not this model's weights.
     """
     path = checkpoints.ensure_safe(checkpoint)
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = bare_model(runner)
     try:
         # Not runner.load_checkpoint: hooks such as EMAHook are not ready before the run, and take what is
         # in the model when it begins. 'state_dict' of a checkpoint holds the average.

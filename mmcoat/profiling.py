@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
+
+from mmcoat.engine import bare_model
 
 PARTS = ('data loading', 'preprocessing', 'backbone', 'neck and heads', 'backward', 'optimizer')
 
@@ -31,7 +32,7 @@ class IterationProfiler(Hook):
         self._last = 0.0
 
     def before_train(self, runner: Runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         self._bracket(model.data_preprocessor, 'preprocessing')
         self._bracket(model.backbone, 'backbone')
         self._wrap(runner.optim_wrapper, 'backward', before='neck and heads')

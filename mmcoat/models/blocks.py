@@ -81,13 +81,9 @@ class SerialBlock(nn.Module):
         # Without drop path the sums happen inside the operations.
         inside = not self.drop_path.is_active
         tokens = self.attn(cls_token, x, self.norm1, crpe, residual=inside)
-        middle = tokens if inside else self._add((cls_token, x), tokens)
+        middle = tokens if inside else self.drop_path.add((cls_token, x), tokens)
         tokens = self.mlp(middle, self.norm2, residual=inside)
-        return tokens if inside else self._add(middle, tokens)
-
-    def _add(self, tokens: Tokens, branch: Tokens) -> Tokens:
-        branch_cls, branch_x = self.drop_path(*branch)
-        return tokens[0] + branch_cls, tokens[1] + branch_x
+        return tokens if inside else self.drop_path.add(middle, tokens)
 
 
 class ParallelBranch(nn.Module):
@@ -142,7 +138,7 @@ class ParallelBlock(nn.Module):
         inside = not self.drop_path.is_active
         exchanged = self._exchange(attended, tokens if inside else None)
         if not inside:
-            exchanged = [self._add(*pair) for pair in zip(tokens, exchanged, strict=True)]
+            exchanged = [self.drop_path.add(*pair) for pair in zip(tokens, exchanged, strict=True)]
         tokens = exchanged
         branch_tokens = [
             self.mlp(own, branch.norm2, residual=inside)
@@ -150,7 +146,7 @@ class ParallelBlock(nn.Module):
         ]
         if inside:
             return branch_tokens
-        return [self._add(*pair) for pair in zip(tokens, branch_tokens, strict=True)]
+        return [self.drop_path.add(*pair) for pair in zip(tokens, branch_tokens, strict=True)]
 
     def _exchange(self, tokens: list[Tokens], residuals: list[Tokens] | None) -> list[Tokens]:
         """Give every scale the sum of all, plus its residual."""
@@ -162,7 +158,3 @@ class ParallelBlock(nn.Module):
             return [(cls_sum, x) for x in run.scale_exchange(maps)]
         maps = run.scale_exchange(maps, [x for _, x in residuals])
         return [(own + cls_sum, x) for (own, _), x in zip(residuals, maps, strict=True)]
-
-    def _add(self, tokens: Tokens, branch: Tokens) -> Tokens:
-        branch_cls, branch_x = self.drop_path(*branch)
-        return tokens[0] + branch_cls, tokens[1] + branch_x

@@ -42,5 +42,12 @@ class DropPath(torch.nn.Module):
         mask = cls_token.new_empty(x.shape[0], 1, 1).bernoulli_(keep).div_(keep)
         return cls_token * mask, x * mask.unsqueeze(-1).to(x.dtype)
 
+    def add(
+        self, tokens: tuple[Tensor, Tensor], branch: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return ``tokens`` plus what is kept of their residual branch."""
+        cls_token, x = self(*branch)
+        return tokens[0] + cls_token, tokens[1] + x
+
     def extra_repr(self) -> str:
         return f'rate={self.rate}'

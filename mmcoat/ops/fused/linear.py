@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from .. import reference
 from ..plain.common import map_rows, rows
 from .gelu import gelu_with_grad_op
-from .layer_norm import add_norm_op, layer_norm_grad_op, norm_dtype
+from .layer_norm import add_norm_op, grad_of_norm, norm_dtype
 
 
 def _linear_grads(
@@ -20,15 +20,16 @@ def _linear_grads(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of x, weight and bias of a linear layer that ran in the dtype of ``x``."""
     d_x = (rows(grad) @ weight.to(grad.dtype)).view(x.shape)
+    return d_x, *_parameter_grads(grad, x, weight, bias)
+
+
+def _parameter_grads(
+    grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients of weight and bias of such a layer."""
     d_weight = rows(grad).t() @ rows(x)
     d_bias = rows(grad).sum(0, dtype=torch.promote_types(grad.dtype, bias.dtype))
-    return d_x, d_weight.to(weight.dtype), d_bias.to(bias.dtype)
-
-
-def _norm_grads(d_normed, d_total, x, mean, rstd, gamma) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, gamma and beta."""
-    d_x, d_params = layer_norm_grad_op(d_normed, d_total, x, mean, rstd, gamma)
-    return d_x, *d_params.to(gamma.dtype).unbind(0)
+    return d_weight.to(weight.dtype), d_bias.to(bias.dtype)
 
 
 class NormLinear(torch.autograd.Function):
@@ -48,7 +49,7 @@ class NormLinear(torch.autograd.Function):
         x, mean, rstd, gamma, beta, weight, bias = ctx.saved_tensors
         normed = add_norm_op(x, None, gamma, beta, ctx.eps, ctx.dtype)[1]
         d_normed, d_weight, d_bias = _linear_grads(grad, normed, weight, bias)
-        d_norm = _norm_grads(d_normed, None, x, mean, rstd, gamma)
+        d_norm = grad_of_norm(None, d_normed, x, mean, rstd, gamma)
         return *d_norm, None, d_weight, d_bias
 
 
@@ -72,13 +73,12 @@ class NormMlp(torch.autograd.Function):
         grad = d_out.to(ctx.dtype).contiguous()
         d_activation = (rows(grad) @ w2.to(ctx.dtype)).view(hidden.shape)
         activation, d_hidden = gelu_with_grad_op(hidden, d_activation)
-        d_w2 = (rows(grad).t() @ rows(activation)).to(w2.dtype)
-        d_b2 = rows(grad).sum(0, dtype=torch.promote_types(grad.dtype, b2.dtype)).to(b2.dtype)
+        d_w2, d_b2 = _parameter_grads(grad, activation, w2, b2)
         del activation, d_activation
         normed = add_norm_op(x, None, gamma, beta, ctx.eps, ctx.dtype)[1]
         d_normed, d_w1, d_b1 = _linear_grads(d_hidden, normed, w1, b1)
         d_total = d_out.contiguous() if ctx.residual else None
-        d_norm = _norm_grads(d_normed, d_total, x, mean, rstd, gamma)
+        d_norm = grad_of_norm(d_total, d_normed, x, mean, rstd, gamma)
         return *d_norm, None, d_w1, d_w2, d_b1, d_b2, None
 
 

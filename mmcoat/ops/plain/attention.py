@@ -44,7 +44,8 @@ def _forward(qkv_cls, qkv, weights, biases, num_heads, scale):
     context = context + heads.contract(weight_cls, v_cls, num_heads)
     context = context / heads.split(total, num_heads).transpose(-1, -2)
     out = heads.apply(q, scale * context)
-    encoded = _convolve(unbind(qkv)[2], weights, biases)
+    v_map = unbind(qkv)[2]
+    encoded = _convolve(v_map, *_merge(weights, biases, v_map))
     if torch.is_grad_enabled():
         out = out + q * encoded.flatten(1, 2)
     else:
@@ -91,18 +92,21 @@ def _merge(weights: list[Tensor], biases: list[Tensor], x: Tensor) -> tuple[Tens
     return torch.cat(framed).to(x.dtype), torch.cat(list(biases)).to(x.dtype)
 
 
-def _convolve(v: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
+def _convolve(v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return the depthwise convolution of (B, H, W, C), dense."""
-    weight, bias = _merge(weights, biases, v)
     # (B, H, W, C) -> (B, C, H, W), channels last
     v = v.contiguous().permute(0, 3, 1, 2)
     out = F.conv2d(v, weight, bias, padding=weight.shape[-1] // 2, groups=weight.shape[0])
     return out.permute(0, 2, 3, 1).contiguous()
 
 
-def _convolve_backward(grad: Tensor, v: Tensor, weights: list[Tensor], biases: list[Tensor]):
-    """Return the gradients of ``v`` (dense), ``weights`` and ``biases``; ``grad`` and ``v`` (B, H, W, C)."""
-    weight, _ = _merge(weights, biases, v)
+def _convolve_backward(
+    grad: Tensor, v: Tensor, weight: Tensor, weights: list[Tensor], biases: list[Tensor]
+):
+    """Return the gradients of ``v`` (dense), ``weights`` and ``biases``; ``grad`` and ``v`` (B, H, W, C).
+
+    ``weight`` is what the convolution used, all ``weights`` merged.
+    """
     grad, v = grad.permute(0, 3, 1, 2), v.permute(0, 3, 1, 2)
     padding = (weight.shape[-1] // 2,) * 2
     grad_v = _conv_backward(grad, v, weight, [True, False, False], padding)[0].permute(0, 2, 3, 1)
@@ -171,8 +175,11 @@ class ConvAttention(torch.autograd.Function):
         weights, biases = filters[: len(filters) // 2], filters[len(filters) // 2 :]
         with no_autocast(qkv):
             q, v = qkv[..., 0, :], qkv[..., 2, :].contiguous()
-            encoded = _convolve(v, weights, biases)
-            grad_v, grad_weights, grad_biases = _convolve_backward(grad_out * q, v, weights, biases)
+            weight, bias = _merge(weights, biases, v)
+            encoded = _convolve(v, weight, bias)
+            grad_v, grad_weights, grad_biases = _convolve_backward(
+                grad_out * q, v, weight, weights, biases
+            )
             # (B, H, W, C) -> (B, N, C)
             encoding = encoded.mul_(grad_out).flatten(1, 2), grad_v.flatten(1, 2)
             grads_out = grad_out_cls.contiguous(), grad_out.flatten(1, 2)

@@ -20,7 +20,7 @@ def wants_gradient(*tensors: Tensor) -> bool:
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
-def opaque_wanted(x: Tensor, *_: Tensor) -> bool:
+def opaque_wanted(x: Tensor) -> bool:
     """Whether torch.compile should take a plain operation as it is: on CPU, without gradients.
 
     Inductor writes the wide hidden values of an MLP to memory and reads them again, and has bias, GELU and

@@ -84,7 +84,7 @@ def linear_add(
     The gradient needs ``x`` only, so that autograd's own linear serves in training.
     """
     compiling = torch.compiler.is_compiling()
-    if wants_gradient(*tokens, weight, bias) or (compiling and not opaque_wanted(*tokens)):
+    if wants_gradient(*tokens, weight, bias) or (compiling and not opaque_wanted(tokens[0])):
         return reference.linear_add(tokens, weight, bias, residual)
     dtype = compute_dtype(tokens[0])
     weight, bias = weight.to(dtype), bias.to(dtype)

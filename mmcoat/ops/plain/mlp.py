@@ -37,7 +37,7 @@ def norm_mlp(
     """
     dtype = compute_dtype(tokens[0])
     if torch.compiler.is_compiling():
-        if not opaque_wanted(*tokens):
+        if not opaque_wanted(tokens[0]):
             return reference.norm_mlp(tokens, gamma, beta, eps, weights, biases, residual)
         low = [w.to(dtype) for w in (*weights, *biases)]
         return tuple(_opaque_mlp(x, gamma, beta, eps, *low, residual) for x in tokens)

@@ -35,7 +35,7 @@ def norm_qkv(
     """
     dtype = compute_dtype(tokens[0])
     if torch.compiler.is_compiling():
-        if not opaque_wanted(*tokens):  # Inductor decides itself what to keep
+        if not opaque_wanted(tokens[0]):  # Inductor decides itself what to keep
             return reference.norm_qkv(tokens, gamma, beta, eps, weight, bias)
         parts = [part.to(dtype) for part in (*weight.chunk(3), *bias.chunk(3))]
         normed = [layer_norm(x, gamma, beta, eps)[0].to(dtype) for x in tokens]
