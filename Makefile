@@ -101,7 +101,7 @@ $(LINES:%=test-%): test-%: .venv-%/.installed
 	@OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest -n $(JOBS) --dist worksteal --ignore tests/classification $(PYTEST_ARGS)
 	@echo '[test] $* line, classification'
 	@OMP_NUM_THREADS=1 PYTHONPATH=.venv-$*/classification .venv-$*/bin/python -m pytest -n $(JOBS) --dist worksteal \
-		tests/classification tests/test_optim.py
+		tests/classification tests/engine/test_optimizers.py
 
 test: test-onedl test-upstream
 

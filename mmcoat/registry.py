@@ -16,9 +16,9 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
     scope='mmcoat',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
-    locations=['mmcoat.optim'],
+    locations=['mmcoat.engine.optimizers'],
 )
 METRICS = Registry(
     'metric', scope='mmcoat', parent=MMENGINE_METRICS, locations=['mmcoat.evaluation']
 )
-HOOKS = Registry('hook', scope='mmcoat', parent=MMENGINE_HOOKS, locations=['mmcoat.hooks'])
+HOOKS = Registry('hook', scope='mmcoat', parent=MMENGINE_HOOKS, locations=['mmcoat.engine.hooks'])

@@ -3,7 +3,7 @@
 import re
 from importlib import metadata
 
-from mmcoat.version import __version__
+from .version import __version__
 
 # module: (distributions that provide it, OneDL's first; lowest version that works)
 REQUIRED = {

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmcoat import CoaT, flops, model_zoo
+from mmcoat import CoaT
+from mmcoat.analysis import flops, model_zoo
 from mmcoat.checkpoints.published import PUBLISHED
 from tests.helpers import ROOT, load, run_tool
 

@@ -86,7 +86,7 @@ def test_missing_data(monkeypatch, capsys, tmp_path):
 
 
 def test_amp_without_gpu(monkeypatch, capsys, tmp_path):
-    from mmcoat.synthetic import make_ade20k
+    from mmcoat.datasets.synthetic import make_ade20k
 
     make_ade20k(tmp_path / 'ade', train=1, val=1, size=(64, 64), seed=0)
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)

@@ -6,19 +6,24 @@ Everyone gets the same weights and must give the same outputs before anything is
 import argparse
 import functools
 import sys
+from pathlib import Path
 
-from mmcoat import benchmark, engine
+from mmcoat import cli
+from mmcoat.errors import UsageError
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import benchmarks
 
 
-@engine.command
+@cli.command
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    benchmark.add_arguments(parser)
+    benchmarks.add_arguments(parser)
     args = parser.parse_args()
     try:
-        benchmark.run(args, functools.partial(print, flush=True))
+        benchmarks.run(args, functools.partial(print, flush=True))
     except ValueError as error:
-        raise engine.UsageError(str(error)) from None
+        raise UsageError(str(error)) from None
 
 
 if __name__ == '__main__':

@@ -3,13 +3,13 @@
 import argparse
 import sys
 
-from mmcoat import engine
-from mmcoat.browse import browse
+from mmcoat import cli, runs
+from mmcoat.visualization.browse import browse
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    engine.add_config_arguments(parser)
+    cli.add_config_arguments(parser)
     parser.add_argument('--output-dir', default='browse', help='where the pictures go (browse)')
     parser.add_argument(
         '--phase', choices=['train', 'val', 'test'], default='train', help='which data set'
@@ -18,10 +18,10 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@engine.command
+@cli.command
 def main() -> None:
     args = parse_args()
-    cfg = engine.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options)
     written = browse(cfg, args.phase, args.output_dir, args.number)
     print(f'{written} pictures in {args.output_dir}')
 

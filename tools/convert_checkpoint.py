@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from mmcoat.checkpoints.convert import TARGETS, convert_file
-from mmcoat.engine import command
+from mmcoat.cli import command
 
 
 @command

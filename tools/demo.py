@@ -7,8 +7,8 @@ and weights are overridden.
 import argparse
 import sys
 
-from mmcoat import engine
-from mmcoat.demo import DemoOptions, add_demo_arguments, run_demo
+from mmcoat import cli
+from mmcoat.demo.segmentation import DemoOptions, add_demo_arguments, run_demo
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@engine.command
+@cli.command
 def main() -> None:
     run_demo(DemoOptions(**vars(parse_args())))
 

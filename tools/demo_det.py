@@ -7,9 +7,9 @@ schedule and weights are overridden.
 import argparse
 import sys
 
-from mmcoat import engine
-from mmcoat.demo import add_demo_arguments
-from mmcoat.demo_det import DetDemoOptions, run_det_demo
+from mmcoat import cli
+from mmcoat.demo.detection import DetDemoOptions, run_det_demo
+from mmcoat.demo.segmentation import add_demo_arguments
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@engine.command
+@cli.command
 def main() -> None:
     run_det_demo(DetDemoOptions(**vars(parse_args())))
 

@@ -7,7 +7,9 @@ detectors with proposals count them for a blank image and untrained weights.
 import argparse
 import sys
 
-from mmcoat import ARCH_ZOO, engine, flops
+from mmcoat import ARCH_ZOO, cli, runs
+from mmcoat.analysis import flops
+from mmcoat.errors import UsageError
 
 EXAMPLES = """examples:
   python tools/get_flops.py lite_small
@@ -34,11 +36,11 @@ def parse_args() -> argparse.Namespace:
 def parse_shape(numbers: list[int]) -> tuple[int, int]:
     """Return (H, W) from one or two numbers."""
     if len(numbers) > 2 or min(numbers) < 1:
-        raise engine.UsageError(f'--shape takes one or two positive numbers, got {numbers}')
+        raise UsageError(f'--shape takes one or two positive numbers, got {numbers}')
     return numbers[0], numbers[-1]
 
 
-@engine.command
+@cli.command
 def main() -> None:
     args = parse_args()
     shape = parse_shape(args.shape) if args.shape else None
@@ -47,9 +49,9 @@ def main() -> None:
             shape = shape or (224, 224)
             rows = flops.count_arch(args.model, shape)
         else:
-            shape, rows = flops.count_config(engine.load_config(args.model), shape)
+            shape, rows = flops.count_config(runs.load_config(args.model), shape)
     except ValueError as error:
-        raise engine.UsageError(str(error)) from None
+        raise UsageError(str(error)) from None
     print(f'{args.model} at {shape[0]} x {shape[1]} (H x W), one image')
     print(flops.format_rows(rows))
 

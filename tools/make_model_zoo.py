@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmcoat.model_zoo import make_page
+from mmcoat.analysis.model_zoo import make_page
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mmcoat import synthetic
+from mmcoat.datasets import synthetic
 
 EXAMPLES = """examples:
   python tools/make_synthetic_dataset.py ade20k data/ade_synthetic --preview

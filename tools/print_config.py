@@ -3,23 +3,24 @@
 import argparse
 import sys
 
-from mmcoat import engine
+from mmcoat import cli, runs
+from mmcoat.errors import UsageError
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    engine.add_config_arguments(parser)
+    cli.add_config_arguments(parser)
     parser.add_argument('--save-path', help='write it to this file (.py, .json or .yml) as well')
     return parser.parse_args()
 
 
-@engine.command
+@cli.command
 def main() -> None:
     args = parse_args()
-    cfg = engine.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options)
     if args.save_path:
         if not args.save_path.endswith(('.py', '.json', '.yml')):
-            raise engine.UsageError(f'--save-path must end in .py, .json or .yml: {args.save_path}')
+            raise UsageError(f'--save-path must end in .py, .json or .yml: {args.save_path}')
         cfg.dump(args.save_path)
     print(cfg.pretty_text)
 

@@ -4,7 +4,8 @@ import argparse
 import statistics
 import sys
 
-from mmcoat import engine
+from mmcoat import cli, runs
+from mmcoat.errors import UsageError
 
 
 def parse_args() -> argparse.Namespace:
@@ -13,28 +14,28 @@ def parse_args() -> argparse.Namespace:
         epilog='Nothing is evaluated or saved. Weights are random unless the config loads some '
         '(--cfg-options model.backbone.init_cfg=None needs no network).',
     )
-    engine.add_config_arguments(parser)
-    engine.add_run_arguments(parser)
+    cli.add_config_arguments(parser)
+    cli.add_run_arguments(parser)
     parser.add_argument('--amp', action='store_true', help='mixed precision (GPU)')
     parser.add_argument('--iterations', type=int, default=10, help='measured iterations (10)')
     parser.add_argument('--warmup', type=int, default=3, help='iterations before them (3)')
     return parser.parse_args()
 
 
-@engine.command
+@cli.command
 def main() -> None:
     args = parse_args()
     if args.iterations < 1 or args.warmup < 0:
-        raise engine.UsageError('--iterations must be at least 1 and --warmup at least 0')
-    cfg = engine.load_config(args.config, args.cfg_options)
-    engine.set_run(cfg, args, stages=('train',))
+        raise UsageError('--iterations must be at least 1 and --warmup at least 0')
+    cfg = runs.load_config(args.config, args.cfg_options)
+    runs.set_run(cfg, args, stages=('train',))
     if args.amp:
-        engine.enable_amp(cfg)
-    engine.only_train(cfg, args.warmup + args.iterations)
-    runner = engine.build_runner(cfg)
+        runs.enable_amp(cfg)
+    runs.only_train(cfg, args.warmup + args.iterations)
+    runner = runs.build_runner(cfg)
     if args.compile:
-        engine.compile_backbone(runner)
-    from mmcoat.profiling import profile_training
+        runs.compile_backbone(runner)
+    from mmcoat.analysis.profiling import profile_training
 
     seconds = profile_training(runner, args.iterations, args.warmup)
     medians = {part: statistics.median(values) for part, values in seconds.items()}

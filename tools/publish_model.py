@@ -5,7 +5,7 @@ import argparse
 from pathlib import Path
 
 from mmcoat.checkpoints.publish import publish
-from mmcoat.engine import command
+from mmcoat.cli import command
 
 
 @command

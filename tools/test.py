@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from mmcoat import engine
+from mmcoat import cli, runs
 
 
 def parse_args() -> argparse.Namespace:
@@ -11,9 +11,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         epilog='Several GPUs: tools/dist_test.sh CONFIG CHECKPOINT GPUS [options]',
     )
-    engine.add_config_arguments(parser)
+    cli.add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file or URL')
-    engine.add_run_arguments(parser)
+    cli.add_run_arguments(parser)
     parser.add_argument(
         '--out',
         help='keep the predictions: a folder of label maps in segmentation, a .pkl file elsewhere',
@@ -26,22 +26,22 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@engine.command
+@cli.command
 def main() -> None:
     args = parse_args()
-    cfg = engine.load_config(args.config, args.cfg_options)
-    engine.set_run(cfg, args, stages=('test',))
+    cfg = runs.load_config(args.config, args.cfg_options)
+    runs.set_run(cfg, args, stages=('test',))
     if args.show or args.show_dir:
-        engine.enable_drawing(cfg, args.show, args.show_dir, args.wait_time, args.interval)
+        runs.enable_drawing(cfg, args.show, args.show_dir, args.wait_time, args.interval)
     if args.tta:
-        engine.enable_tta(cfg)
+        runs.enable_tta(cfg)
     if args.out:
-        engine.keep_predictions(cfg, args.out)
+        runs.keep_predictions(cfg, args.out)
     cfg.load_from = None
-    runner = engine.build_runner(cfg)
-    engine.load_strictly(runner, args.checkpoint)
+    runner = runs.build_runner(cfg)
+    runs.load_strictly(runner, args.checkpoint)
     if args.compile:
-        engine.compile_backbone(runner)
+        runs.compile_backbone(runner)
     runner.test()
 
 

@@ -3,15 +3,15 @@
 import argparse
 import sys
 
-from mmcoat import checkpoints, engine
+from mmcoat import checkpoints, cli, runs
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog='Several GPUs: tools/dist_train.sh CONFIG GPUS [options]'
     )
-    engine.add_config_arguments(parser)
-    engine.add_run_arguments(parser)
+    cli.add_config_arguments(parser)
+    cli.add_run_arguments(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -28,23 +28,23 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@engine.command
+@cli.command
 def main() -> None:
     args = parse_args()
-    cfg = engine.load_config(args.config, args.cfg_options)
-    engine.set_run(cfg, args, stages=('train', 'val'))
+    cfg = runs.load_config(args.config, args.cfg_options)
+    runs.set_run(cfg, args, stages=('train', 'val'))
     if args.amp:
-        engine.enable_amp(cfg)
+        runs.enable_amp(cfg)
     if args.auto_scale_lr:
-        engine.enable_auto_scale_lr(cfg)
+        runs.enable_auto_scale_lr(cfg)
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     if cfg.get('load_from'):
         cfg.load_from = checkpoints.ensure_safe(cfg.load_from)
-    runner = engine.build_runner(cfg)
+    runner = runs.build_runner(cfg)
     if args.compile:
-        engine.compile_backbone(runner)
+        runs.compile_backbone(runner)
     runner.train()
 
 

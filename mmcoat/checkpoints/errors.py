@@ -1,5 +1,7 @@
 """The one error of this package."""
 
+from mmcoat.errors import UsageError
 
-class CheckpointError(ValueError):
+
+class CheckpointError(UsageError):
     """A checkpoint cannot be fetched or read, or does not fit; the message is one line for the user."""

@@ -141,7 +141,7 @@ def convert_in_place(state_dict: dict[str, Any], prefix: str, model: nn.Module) 
 
 def guess_arch(state_dict: Mapping[str, Tensor]) -> str:
     """Say in words which arch the weights (under our names) seem to be of."""
-    from mmcoat.models.arch import ARCH_ZOO  # the models import this package when they are defined
+    from mmcoat.arch import ARCH_ZOO  # the models import this package when they are defined
 
     dims, depths, stage = [], [], 0
     while f'stages.{stage}.cls_token' in state_dict:

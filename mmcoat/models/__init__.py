@@ -1,7 +1,8 @@
 """The models; importing this package registers them."""
 
-from .arch import ARCH_ZOO
-from .coat import CoaT
-from .detectors import build_deformable_detr
+from mmcoat.arch import ARCH_ZOO
+
+from .backbones.coat import CoaT
+from .detectors.deformable_detr import build_deformable_detr
 
 __all__ = ['ARCH_ZOO', 'CoaT', 'build_deformable_detr']

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from mmcoat.benchmark.peers import declare_torchvision_operators
+from benchmarks.peers import declare_torchvision_operators
 
 if find_spec('mmpretrain'):
     declare_torchvision_operators()

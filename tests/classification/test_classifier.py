@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner, load_checkpoint
 
-from mmcoat import engine
+from mmcoat import runs
 from mmcoat.checkpoints import CheckpointError
 from tests import golden
 from tests.classification.pictures import make_imagenet
@@ -145,7 +145,7 @@ def test_another_arch_is_refused(tmp_path):
     path = official_file(tmp_path, official_weights('lite_mini'))
     runner = SimpleNamespace(model=build(CONFIGS['lite_tiny']))
     with pytest.raises(CheckpointError, match='lite_mini'):
-        engine.load_strictly(runner, path)
+        runs.load_strictly(runner, path)
 
 
 def test_load_from(tmp_path, data):

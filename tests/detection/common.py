@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmcoat import engine
+from mmcoat import runs
 from tests import golden
 from tests.helpers import load
 
@@ -19,7 +19,7 @@ from mmengine.structures import InstanceData
 def small(name: str) -> Config:
     """Return a config without weights to fetch, and with fewer queries and loss points."""
     cfg = load(name)
-    engine.fit_to_devices(cfg)
+    runs.fit_to_devices(cfg)
     model = cfg.model
     model.backbone.init_cfg = None
     if 'num_queries' in model:

@@ -75,7 +75,7 @@ def test_golden(name, tmp_path):
 
 
 def test_columns_are_mmdetections_classes():
-    from mmcoat.synthetic import coco_categories
+    from mmcoat.datasets.synthetic import coco_categories
 
     names = {entry['id']: entry['name'] for entry in coco_categories()}
     assert tuple(names[i] for i in COCO_IDS) == tuple(CocoDataset.METAINFO['classes'])

@@ -1,6 +1,6 @@
 """The detection demo trains the real config; what it overrides is what it says."""
 
-from mmcoat.demo_det import CONFIG, DetDemoOptions, det_demo_config, run_det_demo
+from mmcoat.demo.detection import CONFIG, DetDemoOptions, det_demo_config, run_det_demo
 from tests.helpers import load
 
 

@@ -8,7 +8,7 @@ import torch
 from mmengine.runner import load_checkpoint
 
 from mmcoat.checkpoints import CheckpointError, read_checkpoint
-from mmcoat.synthetic import make_coco
+from mmcoat.datasets.synthetic import make_coco
 from tests import golden
 from tests.detection.common import build, official_2x, small
 from tests.helpers import ROOT, run_tool

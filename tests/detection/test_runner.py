@@ -8,7 +8,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
 from mmcoat.checkpoints import read_checkpoint
-from mmcoat.synthetic import make_coco
+from mmcoat.datasets.synthetic import make_coco
 from tests.detection.common import build, predictions, small
 from tests.helpers import ROOT, load, run_tool
 

@@ -234,7 +234,7 @@ def test_activation_checkpointing_gives_equal_gradients(image, drop_path_rate):
 
 
 def test_drop_path_drops_whole_samples():
-    from mmcoat.models.tokens import DropPath
+    from mmcoat.models.backbones.tokens import DropPath
 
     drop = DropPath(0.5).train()
     torch.manual_seed(0)

@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 
-from mmcoat import engine
+from mmcoat import runs
 from tests.helpers import ROOT, configs, load
 
 mmseg_structures = pytest.importorskip('mmseg.structures')
@@ -17,7 +17,7 @@ def build(name: str):
     from mmseg.registry import MODELS
 
     cfg = load(name)
-    engine.fit_to_devices(cfg)
+    runs.fit_to_devices(cfg)
     init_default_scope('mmseg')
     cfg.model.backbone.init_cfg = None
     cfg.model.data_preprocessor.size = (SIZE, SIZE)
@@ -101,8 +101,8 @@ def test_test_time_augmentation_and_odd_images():
 
     cfg = load('upernet_coat_lite_t_ade20k.py')
     cfg.model.backbone.init_cfg = None
-    engine.fit_to_devices(cfg)
-    engine.enable_tta(cfg)
+    runs.fit_to_devices(cfg)
+    runs.enable_tta(cfg)
     init_default_scope('mmseg')
     model = MODELS.build(cfg.model).eval()
     sample = samples(1, 50)[0]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmcoat.checkpoints import read_checkpoint
-from mmcoat.synthetic import make_ade20k
+from mmcoat.datasets.synthetic import make_ade20k
 from tests.helpers import ROOT, run_tool
 
 pytest.importorskip('mmseg')

@@ -8,8 +8,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from mmcoat.models.blocks import SerialBlock
-from mmcoat.models.conv_attention import ConvPosEnc, ConvRelPosEnc
+from mmcoat.models.backbones.blocks import SerialBlock
+from mmcoat.models.backbones.conv_attention import ConvPosEnc, ConvRelPosEnc
 from mmcoat.ops import backend
 
 pytest.importorskip('triton', reason='the fused operators are written in Triton')

@@ -1,0 +1,1 @@
+"""Parameters, FLOPs, profiles, and the model zoo page."""

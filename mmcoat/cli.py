@@ -1,0 +1,59 @@
+"""What the command-line tools share: arguments, and errors in one line."""
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import DictAction
+
+from mmcoat.errors import UsageError
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add CONFIG and ``--cfg-options``."""
+    parser.add_argument(
+        'config', help='config file, for example configs/upernet_coat_lite_s_ade20k.py'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, for example data_root=data/mine or '
+        'train_dataloader.batch_size=4; lists as key="[a,b]" or key=a,b',
+    )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--work-dir``, ``--compile`` and the launcher's arguments."""
+    parser.add_argument('--work-dir', help='where logs and results go (work_dirs/<config name>)')
+    parser.add_argument(
+        '--compile',
+        action='store_true',
+        help='translate the backbone with torch.compile: the first steps take minutes, the others less',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher; tools/dist_train.sh and the slurm scripts set it',
+    )
+    # torch.distributed.launch passes --local-rank, older ones --local_rank
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def command(main: Callable[[], Any]) -> Callable[[], int]:
+    """Turn the errors that a user can mend into one line and exit status 2."""
+
+    @functools.wraps(main)
+    def run() -> int:
+        try:
+            return main() or 0
+        except UsageError as error:
+            print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
+            return 2
+
+    return run

@@ -1,0 +1,1 @@
+"""Data sets: their layouts, and drawn ones to try things on."""

@@ -1,0 +1,82 @@
+"""Check a data set's layout before training, so that a mistake costs one line and not a traceback."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmcoat.errors import UsageError
+
+ADE20K = 'images/{training,validation}/*.jpg with annotations/{training,validation}/*.png of the same names'
+COCO = 'annotations/instances_{train,val}2017.json with train2017/*.jpg and val2017/*.jpg'
+IMAGENET = 'train/<class>/*.JPEG and val/<class>/*.JPEG'
+LAYOUTS = {'ADE20KDataset': ADE20K, 'CocoDataset': COCO, 'ImageNet': IMAGENET}
+SEG_SUFFIXES = {'ADE20KDataset': ('.jpg', '.png')}  # image, label map
+
+
+class LayoutError(UsageError):
+    """A data set is missing, or laid out otherwise than its class expects."""
+
+
+def check_dataset(dataset: Mapping[str, Any]) -> None:
+    """Check that the folders and files that a dataset config names are there.
+
+    Args:
+        dataset: Config of one dataset: ``type``, ``data_root``, ``data_prefix``, ``ann_file``.
+
+    Raises:
+        LayoutError: One line that names what is missing and the layout that is expected.
+    """
+    root = Path(dataset.get('data_root') or '.').expanduser()
+    if not root.is_dir():
+        raise _error(dataset, root, f'folder {root} does not exist')
+    ann_file = dataset.get('ann_file')
+    if ann_file and not (root / ann_file).is_file():
+        raise _error(dataset, root, f'file {root / ann_file} does not exist')
+    folders = {
+        name: root / prefix for name, prefix in _prefixes(dataset).items() if prefix is not None
+    }
+    for folder in folders.values():
+        if not folder.is_dir() or not any(folder.iterdir()):
+            state = 'is empty' if folder.is_dir() else 'does not exist'
+            raise _error(dataset, root, f'folder {folder} {state}')
+    if not ann_file and {'img_path', 'seg_map_path'} <= set(folders):
+        _check_pairs(dataset, root, folders['img_path'], folders['seg_map_path'])
+
+
+def _prefixes(dataset: Mapping[str, Any]) -> dict[str, str | None]:
+    prefix = dataset.get('data_prefix') or {}
+    return {'img': prefix} if isinstance(prefix, str) else dict(prefix)
+
+
+def _check_pairs(dataset: Mapping[str, Any], root: Path, images: Path, maps: Path) -> None:
+    """Every image of a segmentation set needs its label map."""
+    default = SEG_SUFFIXES.get(_type_name(dataset), ('.jpg', '.png'))
+    image_suffix = dataset.get('img_suffix', default[0])
+    map_suffix = dataset.get('seg_map_suffix', default[1])
+    stems = {p.name.removesuffix(image_suffix) for p in images.rglob(f'*{image_suffix}')}
+    if not stems:
+        raise _error(dataset, root, f'folder {images} has no {image_suffix} image')
+    labelled = {p.name.removesuffix(map_suffix) for p in maps.rglob(f'*{map_suffix}')}
+    lacking = sorted(stems - labelled)
+    if lacking:
+        raise _error(
+            dataset,
+            root,
+            f'{len(lacking)} of {len(stems)} images in {images} have no label map '
+            f'in {maps}, the first is {lacking[0]}{map_suffix}',
+        )
+
+
+def _type_name(dataset: Mapping[str, Any]) -> str:
+    kind = dataset.get('type', 'dataset')
+    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__
+
+
+def _error(dataset: Mapping[str, Any], root: Path, what: str) -> LayoutError:
+    name = _type_name(dataset)
+    layout = LAYOUTS.get(name)
+    expected = f'; {name} expects under {root}: {layout}' if layout else ''
+    return LayoutError(
+        f'{what}{expected}. Set another place with --cfg-options data_root=PATH, '
+        'or draw a small set with tools/make_synthetic_dataset.py'
+    )

@@ -1,0 +1,5 @@
+"""Detectors that load official files."""
+
+from .deformable_detr import build_deformable_detr, deformable_detr_class
+
+__all__ = ['build_deformable_detr', 'deformable_detr_class']

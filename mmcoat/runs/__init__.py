@@ -1,0 +1,33 @@
+"""A run: its config, what options change in it, and the runner that it becomes."""
+
+from .config import datasets, find_config, load_config, set_data_root
+from .options import (
+    enable_amp,
+    enable_auto_scale_lr,
+    enable_drawing,
+    enable_tta,
+    fit_to_devices,
+    keep_predictions,
+    only_train,
+    set_run,
+)
+from .runner import bare_model, build_runner, compile_backbone, load_strictly
+
+__all__ = [
+    'bare_model',
+    'build_runner',
+    'compile_backbone',
+    'datasets',
+    'enable_amp',
+    'enable_auto_scale_lr',
+    'enable_drawing',
+    'enable_tta',
+    'find_config',
+    'fit_to_devices',
+    'keep_predictions',
+    'load_config',
+    'load_strictly',
+    'only_train',
+    'set_data_root',
+    'set_run',
+]

@@ -1,0 +1,141 @@
+"""What a command-line option changes in a config before the run is built from it."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from mmcoat.datasets.layout import check_dataset
+from mmcoat.errors import UsageError
+
+from .config import datasets
+
+
+def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> None:
+    """Set work dir and launcher, fit the config to the devices at hand, and check the data sets.
+
+    Raises:
+        LayoutError: A data set is missing or laid out otherwise than its class expects.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg.launcher = args.launcher
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif not cfg.get('work_dir'):
+        cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
+    fit_to_devices(cfg)
+    for dataset in datasets(cfg, stages):
+        check_dataset(dataset)
+
+
+def fit_to_devices(cfg: Config) -> None:
+    """Take gloo without a GPU, and BN for SyncBN where there is no group of GPUs to synchronise."""
+    if not torch.cuda.is_available():
+        cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+    if cfg.get('launcher', 'none') == 'none' or not torch.cuda.is_available():
+        _replace_sync_bn(cfg._cfg_dict)
+
+
+def _replace_sync_bn(node: Any) -> None:
+    if isinstance(node, dict):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for child in node:
+            _replace_sync_bn(child)
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in mixed precision.
+
+    Raises:
+        UsageError: There is no GPU, or the optimizer wrapper is a special one.
+    """
+    if not torch.cuda.is_available():
+        raise UsageError('--amp needs a GPU: MMEngine supports mixed precision only there')
+    wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise UsageError(f'--amp works with OptimWrapper, this config has {wrapper}')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate linearly from the batch that it was chosen for to the actual one.
+
+    Raises:
+        UsageError: The config does not say for which batch its learning rate is.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise UsageError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+    cfg.auto_scale_lr.enable = True
+
+
+def only_train(cfg: Config, iterations: int) -> None:
+    """Train for a few iterations, and neither evaluate nor save anything."""
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations)
+    for name in ('val_cfg', 'val_dataloader', 'val_evaluator'):
+        cfg[name] = None
+    cfg.merge_from_dict({'default_hooks.checkpoint': None, 'log_processor.by_epoch': False})
+
+
+def enable_drawing(
+    cfg: Config, show: bool, show_dir: str | None, wait_time: float, interval: int
+) -> None:
+    """Make the toolbox's visualization hook draw the predictions.
+
+    Raises:
+        UsageError: The config has no such hook.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise UsageError('--show and --show-dir need default_hooks.visualization in the config')
+    options = dict(show=show, wait_time=wait_time, interval=interval)
+    scope = cfg.get('default_scope')
+    if scope == 'mmseg':
+        options['draw'] = True
+        if show_dir:
+            cfg.visualizer.save_dir = show_dir
+    elif scope == 'mmdet':
+        options |= dict(draw=True, test_out_dir=show_dir)
+    else:
+        options |= dict(enable=True, out_dir=show_dir)
+    hook.update(options)
+
+
+def enable_tta(cfg: Config) -> None:
+    """Test with the config's augmentations, averaged.
+
+    Raises:
+        UsageError: The config defines none.
+    """
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise UsageError('--tta needs tta_model and tta_pipeline in the config')
+    for dataset in datasets(cfg, ('test',)):
+        dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def keep_predictions(cfg: Config, out: str) -> None:
+    """Write the predictions of a test: label maps into a folder, or one pickle of all results.
+
+    Raises:
+        UsageError: ``out`` is neither, or the evaluator is a list already.
+    """
+    if cfg.get('default_scope') == 'mmseg' and not out.endswith('.pkl'):
+        if isinstance(cfg.test_evaluator, list):
+            raise UsageError('--out FOLDER needs a single test_evaluator')
+        cfg.test_evaluator.output_dir = out
+        cfg.test_evaluator.keep_results = True
+        return
+    if not out.endswith(('.pkl', '.pickle')):
+        raise UsageError(f'--out must be a .pkl file here, got {out}')
+    evaluators = cfg.test_evaluator
+    evaluators = list(evaluators) if isinstance(evaluators, list) else [evaluators]
+    kind = 'DumpDetResults' if cfg.get('default_scope') == 'mmdet' else 'DumpResults'
+    cfg.test_evaluator = [*evaluators, dict(type=kind, out_file_path=out)]

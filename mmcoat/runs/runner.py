@@ -1,0 +1,61 @@
+"""Runners: build them, load weights strictly, compile the backbone."""
+
+import logging
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner, load_checkpoint
+from torch import nn
+
+from mmcoat import checkpoints
+from mmcoat.errors import UsageError
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build MMEngine's Runner, or the one that the config names."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def bare_model(runner: Runner) -> nn.Module:
+    """Return the runner's model without what distributes it."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def compile_backbone(runner: Runner) -> None:
+    """Let ``torch.compile`` translate the backbone at its first forward pass; weights keep their names.
+
+    The heads stay as they are: their sampling and post-processing depend on the data, and would be
+    translated in many small pieces, again and again.
+
+    Raises:
+        UsageError: The model has no backbone.
+    """
+    model = bare_model(runner)
+    if not isinstance(getattr(model, 'backbone', None), nn.Module):
+        raise UsageError(
+            f'--compile needs a model with a backbone; {type(model).__name__} has none'
+        )
+    model.backbone.compile()
+
+
+def load_strictly(runner: Runner, checkpoint: str) -> None:
+    """Load a whole model's weights; unlike MMEngine's default, anything that does not fit is an error.
+
+    Raises:
+        CheckpointError: Unreadable, unsafe, or not this model's weights.
+    """
+    path = checkpoints.ensure_safe(checkpoint)
+    model = bare_model(runner)
+    try:
+        # Not runner.load_checkpoint: hooks such as EMAHook are not ready before the run, and take what is
+        # in the model when it begins. 'state_dict' of a checkpoint holds the average.
+        load_checkpoint(model, path, map_location='cpu', strict=True)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = '; '.join(lines)[:600]
+        raise checkpoints.CheckpointError(
+            f'{checkpoint} does not fit the model of this config: {reason}'
+        ) from None
+    print_log(f'Weights of {checkpoint} fit exactly.', logger='current', level=logging.INFO)
