@@ -11,7 +11,7 @@ from .options import (
     only_train,
     set_run,
 )
-from .runner import bare_model, build_runner, compile_backbone, load_strictly
+from .runner import bare_model, build_runner, compile_backbone, load_model, load_strictly
 
 __all__ = [
     'bare_model',
@@ -26,6 +26,7 @@ __all__ = [
     'fit_to_devices',
     'keep_predictions',
     'load_config',
+    'load_model',
     'load_strictly',
     'only_train',
     'set_data_root',

@@ -1,6 +1,7 @@
 """Runners: build them, load weights strictly, compile the backbone."""
 
 import logging
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -41,17 +42,24 @@ def compile_backbone(runner: Runner) -> None:
 
 
 def load_strictly(runner: Runner, checkpoint: str) -> None:
+    """Load the weights of the runner's whole model; see :func:`load_model`."""
+    # Not runner.load_checkpoint: hooks such as EMAHook are not ready before the run, and take what is
+    # in the model when it begins. 'state_dict' of a checkpoint holds the average.
+    load_model(bare_model(runner), checkpoint)
+
+
+def load_model(model: nn.Module, checkpoint: str) -> dict[str, Any]:
     """Load a whole model's weights; unlike MMEngine's default, anything that does not fit is an error.
+
+    Returns:
+        The checkpoint; MMEngine's hold classes and palette under ``meta.dataset_meta``.
 
     Raises:
         CheckpointError: Unreadable, unsafe, or not this model's weights.
     """
     path = checkpoints.ensure_safe(checkpoint)
-    model = bare_model(runner)
     try:
-        # Not runner.load_checkpoint: hooks such as EMAHook are not ready before the run, and take what is
-        # in the model when it begins. 'state_dict' of a checkpoint holds the average.
-        load_checkpoint(model, path, map_location='cpu', strict=True)
+        loaded = load_checkpoint(model, path, map_location='cpu', strict=True)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = '; '.join(lines)[:600]
@@ -59,3 +67,4 @@ def load_strictly(runner: Runner, checkpoint: str) -> None:
             f'{checkpoint} does not fit the model of this config: {reason}'
         ) from None
     print_log(f'Weights of {checkpoint} fit exactly.', logger='current', level=logging.INFO)
+    return loaded

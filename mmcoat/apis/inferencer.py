@@ -1,0 +1,215 @@
+"""From a config and a checkpoint to answers for images."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import print_log
+from torch import Tensor
+
+from mmcoat import runs
+from mmcoat.errors import UsageError
+from mmcoat.visualization.overlays import palette_of
+
+from . import models
+from .inputs import ImageError, Source, find_images, name_of, read_image
+from .results import ClassificationResult, DetectionResult, Result, SegmentationResult
+from .tiles import TilePlan, segment_tiles
+
+
+class Inferencer:
+    """Segments, detects or classifies with one of mmcoat's configs, or any of the three toolboxes' own.
+
+    The toolboxes' inferencers serve too, once one knows of them; this one takes configs and published
+    weights by name, loads strictly, blends tiles of large images, and gives results of one form.
+
+    Args:
+        config_or_name: A config or its path, the name of one of mmcoat's (``upernet_coat_lite_s_ade20k``), or
+            of a published file (``mask_rcnn_coat_small_3x_coco``: its config and weights).
+        checkpoint: File, URL or ``mmcoat://NAME``; not needed with a published name.
+        device: ``'auto'``, ``'cpu'``, ``'cuda'`` or ``'cuda:N'``.
+        precision: ``'auto'``, ``'fp32'``, ``'bf16'`` or ``'fp16'`` (GPU only).
+        score_thr: Boxes with a lower score are left out.
+        tta: Average over the config's test-time augmentations.
+        compile: Translate the backbone with torch.compile; it pays for many images of one size.
+
+    Raises:
+        UsageError: A value is not valid, or the config is not found.
+        CheckpointError: The checkpoint is missing, unsafe or does not fit.
+    """
+
+    def __init__(
+        self,
+        config_or_name: str | Path | Config,
+        checkpoint: str | Path | None = None,
+        device: str = 'auto',
+        precision: str = 'auto',
+        score_thr: float = 0.3,
+        tta: bool = False,
+        compile: bool = False,  # noqa: A002  as in tools/
+    ):
+        cfg, found = models.find(config_or_name, checkpoint and str(checkpoint))
+        if found is None:
+            raise UsageError(
+                f'{config_or_name} needs a checkpoint: only published names have one of their own'
+            )
+        if not 0.0 <= score_thr <= 1.0:
+            raise UsageError(f'score_thr must be from 0 to 1, got {score_thr!r}')
+        if tta:
+            cfg = cfg.copy()
+            runs.enable_tta(cfg)
+        self.cfg, self.score_thr = cfg, score_thr
+        self.task = models.task_of(cfg)
+        self.device = models.choose_device(device)
+        self.precision = models.choose_precision(precision, self.device, self.task)
+        self.model, meta = models.build(cfg, found)
+        self.model.to(self.device)
+        if compile:
+            getattr(self.model, 'module', self.model).backbone.compile()
+        self.transforms = models.pipeline(cfg)
+        self.classes = tuple(meta.get('classes') or ())
+        self.palette = palette_of(meta.get('palette'), len(self.classes))
+        self._float = models.reads_float(cfg)
+        print_log(f'{self.task} on {self.device} in {self.precision}', logger='current')
+
+    def __call__(
+        self, inputs: Any, batch_size: int = 1, tiles: int | tuple[int, int] | None = None
+    ) -> list[Result]:
+        """Return one result per image.
+
+        Args:
+            inputs: An image (H, W, 3) in BGR, a path, a folder, a pattern, or a list of these.
+            batch_size: Images that run together; they must come out of the pipeline in one size, or be padded
+                by the config's preprocessor.
+            tiles: Segment in tiles of this height and width, blended, instead of the whole image at the
+                pipeline's scale. Images keep their own resolution.
+
+        Raises:
+            ImageError: An image is missing or cannot be read.
+        """
+        return list(self.iterate(inputs, batch_size, tiles))
+
+    def iterate(
+        self,
+        inputs: Any,
+        batch_size: int = 1,
+        tiles: int | tuple[int, int] | None = None,
+        on_error: Callable[[ImageError], None] | None = None,
+    ) -> Iterator[Result]:
+        """Yield the results one after another, reading the next images meanwhile; see ``__call__``.
+
+        Args:
+            inputs, batch_size, tiles: See there.
+            on_error: Called with the error of an image that cannot be read, and the rest goes on; when None,
+                the error is raised.
+        """
+        if batch_size < 1:
+            raise UsageError(f'batch_size must be at least 1, got {batch_size}')
+        if tiles is not None and self.task != 'segmentation':
+            raise UsageError(f'tiles are for segmentation, this is a config of {self.task}')
+        images = self._read(find_images(inputs), 2 * batch_size, on_error)
+        if tiles is not None:
+            for name, image in images:
+                yield self._segment_tiles(name, image, tiles)
+            return
+        while batch := list(islice(images, batch_size)):
+            yield from self._infer(batch)
+
+    def _read(
+        self, sources: list[Source], ahead: int, on_error: Callable | None
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield names and images, reading ``ahead`` of what is asked for."""
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            waiting, rest = [], enumerate(sources)
+            while True:
+                for index, source in islice(rest, ahead - len(waiting)):
+                    waiting.append((name_of(source, index), pool.submit(read_image, source)))
+                if not waiting:
+                    return
+                name, future = waiting.pop(0)
+                try:
+                    yield name, future.result()
+                except ImageError as error:
+                    if on_error is None:
+                        raise
+                    on_error(error)
+
+    def _infer(self, batch: list[tuple[str, np.ndarray]]) -> list[Result]:
+        data = pseudo_collate([self._prepare(image) for _, image in batch])
+        with torch.inference_mode(), models.autocast(self.precision, self.device):
+            samples = self.model.test_step(data)
+        return [self._result(*pair, sample) for pair, sample in zip(batch, samples, strict=True)]
+
+    def _prepare(self, image: np.ndarray) -> dict:
+        shape = image.shape[:2]
+        item = dict(img=image.astype(np.float32) if self._float else image, img_path='', img_id=0)
+        item.update(img_shape=shape, ori_shape=shape, height=shape[0], width=shape[1])
+        for transform in self.transforms:
+            item = transform(item)
+        return item
+
+    def _result(self, name: str, image: np.ndarray, sample: Any) -> Result:
+        shared = (name, np.ascontiguousarray(image[..., ::-1]), self.classes, self.palette)
+        if self.task == 'segmentation':
+            labels = sample.pred_sem_seg.data[0].cpu().numpy()
+            kind = np.uint8 if len(self.classes) <= 256 else np.uint16
+            return SegmentationResult(*shared, labels.astype(kind))
+        if self.task == 'classification':
+            return ClassificationResult(*shared, sample.pred_score.float().cpu().numpy())
+        found = sample.pred_instances
+        found = found[found.scores >= self.score_thr].cpu().numpy()
+        order = np.argsort(-found.scores, kind='stable')
+        masks = found.masks[order].astype(bool) if 'masks' in found else None
+        return DetectionResult(
+            *shared, found.bboxes[order], found.scores[order], found.labels[order], masks
+        )
+
+    # ------------------------------------------------------------------ tiles
+
+    def segment_tiles(
+        self,
+        image: np.ndarray,
+        tiles: int | tuple[int, int] = 512,
+        labels: np.ndarray | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> np.ndarray:
+        """Return the label map of an image of any size, (H, W), in memory bounded by a row of tiles.
+
+        Args:
+            image: (H, W, 3) in BGR, uint8; a memory map serves.
+            tiles: Height and width of the tiles; they overlap by a quarter.
+            labels: Where the label map goes, for example a memory map; made when None.
+            progress: Called with (tiles done, tiles in all).
+        """
+        size = (tiles, tiles) if isinstance(tiles, int) else tuple(tiles)
+        plan = TilePlan(size, overlap=min(size) // 4)
+        return segment_tiles(image, self._tile_scores, plan, labels, progress)
+
+    def _segment_tiles(self, name: str, image: np.ndarray, tiles: Any) -> SegmentationResult:
+        labels = self.segment_tiles(image, tiles)
+        shown = np.ascontiguousarray(image[..., ::-1])
+        return SegmentationResult(name, shown, self.classes, self.palette, labels)
+
+    def _tile_scores(self, tile: np.ndarray) -> Tensor:
+        """(h, w, 3) -> scores (classes, h, w) at the tile's own resolution."""
+        from mmseg.structures import SegDataSample
+
+        height, width = tile.shape[:2]
+        # every head finds the sizes here that it reads, Mask2Former's pad_shape too
+        sizes = dict(
+            img_shape=(height, width), ori_shape=(height, width), pad_shape=(height, width)
+        )
+        image = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))
+        data = dict(inputs=[image], data_samples=[SegDataSample(metainfo=sizes)])
+        with torch.inference_mode(), models.autocast(self.precision, self.device):
+            data = self.model.data_preprocessor(data, training=False)
+            padded = tuple(data['inputs'].shape[2:])
+            metas = [dict(sizes, img_shape=padded, pad_shape=padded, padding_size=[0] * 4)]
+            scores = self.model.encode_decode(data['inputs'], metas)
+        return scores[0, :, :height, :width]

@@ -1,0 +1,93 @@
+"""What an inferencer takes: paths, folders, patterns, arrays, and lists of them."""
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mmcoat.errors import UsageError
+
+SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
+Source = str | Path | np.ndarray
+
+
+class ImageError(UsageError):
+    """An image is missing or cannot be read; the message is one line that names it."""
+
+
+def find_images(inputs: Any) -> list[Source]:
+    """Return the images that ``inputs`` stand for, in order; folders and patterns sorted by name.
+
+    Args:
+        inputs: An image as an array (H, W, 3) in BGR, as OpenCV reads it; a path; a folder, whose images are
+            taken without its subfolders; a pattern such as ``'photos/*.jpg'``; or a sequence of these.
+
+    Raises:
+        ImageError: A path does not exist, a folder has no image, or a pattern fits nothing.
+    """
+    if isinstance(inputs, np.ndarray):
+        return [inputs]
+    if isinstance(inputs, str | Path):
+        return list(_expand(inputs))
+    if isinstance(inputs, Sequence):
+        return [image for item in inputs for image in find_images(item)]
+    raise ImageError(f'an image is a path or an array, got {type(inputs).__name__}')
+
+
+def _expand(source: str | Path) -> Iterator[Path]:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if _is_image(p))
+        if not found:
+            raise ImageError(f'folder {path} has no image ({", ".join(SUFFIXES)})')
+        yield from found
+    elif path.exists():
+        yield path
+    elif glob.has_magic(str(path)):
+        matches = sorted(p for p in map(Path, glob.glob(str(path), recursive=True)) if p.is_file())
+        if not matches:
+            raise ImageError(f'no file fits the pattern {path}')
+        yield from matches
+    else:
+        raise ImageError(f'image {path} does not exist')
+
+
+def _is_image(path: Path) -> bool:
+    """Say whether a file of a folder is meant: macOS keeps ``._name.jpg`` beside name.jpg, no image."""
+    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith('.')
+
+
+def read_image(source: Source) -> np.ndarray:
+    """Return an image as (H, W, 3) uint8 in BGR; grey ones are repeated, EXIF does not turn it.
+
+    MMCV's pipelines turn images by their EXIF entry, and no label map with them: here pixels stay where
+    they are in the file, so that results lie over it.
+
+    Raises:
+        ImageError: It cannot be read, or an array has another form.
+    """
+    if isinstance(source, np.ndarray):
+        if source.ndim == 2:
+            source = np.repeat(source[..., None], 3, axis=2)
+        if source.ndim != 3 or source.dtype != np.uint8 or 0 in source.shape:
+            raise ImageError(
+                f'an array must be (H, W, channels) of uint8, got {source.dtype} {source.shape}'
+            )
+        return source
+    try:
+        data = np.fromfile(source, np.uint8)
+    except OSError as error:
+        raise ImageError(f'image {source} cannot be opened: {error.strerror}') from None
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(data, flags) if data.size else None
+    if image is None:
+        raise ImageError(f'image {source} is damaged, or of a format that OpenCV does not read')
+    return image
+
+
+def name_of(source: Source, index: int) -> str:
+    """Return the stem under which an image's results are saved."""
+    return f'image_{index:05d}' if isinstance(source, np.ndarray) else Path(source).stem

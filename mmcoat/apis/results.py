@@ -1,0 +1,194 @@
+"""What an inferencer gives for an image: the task's own fields, a picture, and files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mmcoat.errors import UsageError
+from mmcoat.visualization.overlays import beside_legend, draw_instances, draw_label_map
+
+KINDS = ('overlay', 'png', 'coco', 'npz')
+
+
+@dataclass
+class Result:
+    """What all results share.
+
+    Attributes:
+        name: Stem under which files are saved.
+        image: The image, (H, W, 3) RGB, uint8.
+        classes: Names of the classes.
+        palette: Their colours, (classes, 3) uint8.
+    """
+
+    name: str
+    image: np.ndarray
+    classes: tuple[str, ...]
+    palette: np.ndarray
+
+    kinds = ('overlay', 'npz')  # files that this task can write
+
+    def plot(self, opacity: float = 0.5) -> np.ndarray:
+        """Return a picture of the result, (H, W, 3) RGB, uint8."""
+        raise NotImplementedError
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the result's fields as arrays, as ``npz`` files hold them."""
+        raise NotImplementedError
+
+    def save(
+        self, folder: str | Path, kinds: tuple[str, ...] = ('overlay',), opacity: float = 0.5
+    ) -> list[Path]:
+        """Write the result into ``folder`` and return the files.
+
+        Args:
+            folder: Made where it is missing.
+            kinds: ``'overlay'`` (NAME_overlay.png), ``'png'`` (the label map NAME.png, segmentation) and
+                ``'npz'`` (NAME.npz, all fields); ``'coco'`` is one file for all images, see ``to_coco``.
+            opacity: Of the colours in the overlay.
+
+        Raises:
+            UsageError: A kind that this task has not.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        unknown = [kind for kind in kinds if kind not in (*self.kinds, 'coco')]
+        if unknown:
+            raise UsageError(
+                f'{type(self).__name__} cannot be saved as {unknown}; choose of {self.kinds}'
+            )
+        written = []
+        if 'overlay' in kinds:
+            written.append(folder / f'{self.name}_overlay.png')
+            Image.fromarray(self.plot(opacity)).save(written[-1])
+        if 'png' in kinds:
+            written.append(self.to_png(folder / f'{self.name}.png'))
+        if 'npz' in kinds:
+            written.append(folder / f'{self.name}.npz')
+            np.savez_compressed(written[-1], **self.arrays())
+        return written
+
+    def to_png(self, path: str | Path) -> Path:
+        """Write the label map; only segmentation has one."""
+        raise UsageError(f'{type(self).__name__} has no label map')
+
+    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+        """Return COCO's result entries; only detection has them."""
+        raise UsageError(f'{type(self).__name__} has no COCO form')
+
+
+@dataclass
+class SegmentationResult(Result):
+    """A label map.
+
+    Attributes:
+        label_map: Class indices, (H, W), uint8 or uint16.
+    """
+
+    label_map: np.ndarray
+
+    kinds = ('overlay', 'png', 'npz')
+
+    def plot(self, opacity: float = 0.5) -> np.ndarray:
+        return draw_label_map(self.image, self.label_map, self.classes, self.palette, opacity)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return dict(label_map=self.label_map, classes=np.array(self.classes))
+
+    def to_png(self, path: str | Path) -> Path:
+        """Write the label map as a PNG whose pixels are the class indices, coloured by its palette."""
+        if self.label_map.dtype == np.uint8:
+            picture = Image.fromarray(self.label_map, mode='P')
+            picture.putpalette(self.palette.tobytes())
+        else:
+            picture = Image.fromarray(self.label_map)
+        picture.save(path)
+        return Path(path)
+
+
+@dataclass
+class DetectionResult(Result):
+    """Boxes, with masks in instance segmentation, the best first.
+
+    Attributes:
+        boxes: (N, 4), x1 y1 x2 y2 in pixels of the image.
+        scores: (N,).
+        labels: Class indices, (N,).
+        masks: (N, H, W) bool, or None.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    masks: np.ndarray | None = None
+
+    kinds = ('overlay', 'npz', 'coco')
+
+    def plot(self, opacity: float = 0.5) -> np.ndarray:
+        fields = (self.boxes, self.labels, self.scores, self.masks)
+        return draw_instances(self.image, *fields, self.classes, self.palette, opacity)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        fields = dict(boxes=self.boxes, scores=self.scores, labels=self.labels)
+        if self.masks is not None:
+            fields['masks'] = self.masks
+        return dict(fields, classes=np.array(self.classes))
+
+    def to_coco(self, image_id: int = 0) -> list[dict[str, Any]]:
+        """Return entries of COCO's result format; categories are the class indices, from 0.
+
+        Args:
+            image_id: The image's id in the annotation file.
+
+        Returns:
+            One dict per box: image_id, category_id, category_name, bbox (x y w h), score and, with masks,
+            segmentation (compressed RLE).
+        """
+        entries = []
+        for i, (x1, y1, x2, y2) in enumerate(self.boxes.tolist()):
+            entry = dict(
+                image_id=image_id,
+                category_id=int(self.labels[i]),
+                category_name=self.classes[self.labels[i]],
+                bbox=[x1, y1, x2 - x1, y2 - y1],
+                score=float(self.scores[i]),
+            )
+            if self.masks is not None:
+                entry['segmentation'] = _rle(self.masks[i])
+            entries.append(entry)
+        return entries
+
+
+def _rle(mask: np.ndarray) -> dict[str, Any]:
+    from pycocotools import mask as coco_mask  # comes with MMDetection, as the masks do
+
+    code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return dict(size=list(code['size']), counts=code['counts'].decode())
+
+
+@dataclass
+class ClassificationResult(Result):
+    """Class probabilities.
+
+    Attributes:
+        scores: (classes,), adding up to one.
+    """
+
+    scores: np.ndarray
+
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """Return the ``count`` most likely classes and their probabilities."""
+        best = np.argsort(-self.scores)[:count]
+        return [(self.classes[i], float(self.scores[i])) for i in best]
+
+    def plot(self, opacity: float = 0.5) -> np.ndarray:
+        colours = {name: tuple(self.palette[i].tolist()) for i, name in enumerate(self.classes)}
+        return beside_legend(
+            self.image, [(f'{name}  {score:.1%}', colours[name]) for name, score in self.top()]
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return dict(scores=self.scores, classes=np.array(self.classes))

@@ -1,0 +1,195 @@
+"""The inferencer against the toolboxes' own, its results, and the tool."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmcoat.apis import Inferencer, TilePlan
+from mmcoat.apis import models as apis_models
+from mmcoat.checkpoints import CheckpointError
+from mmcoat.errors import UsageError
+from tests.helpers import load, run_tool
+
+pytest.importorskip('mmseg')
+SEGMENTORS = ('fpn_coat_lite_s_ade20k', 'mask2former_coat_lite_s_ade20k')
+
+
+def tiny(name: str):
+    """A real config with a small backbone, few queries, and small test images."""
+    cfg = load(f'{name}.py')
+    cfg.model.backbone.init_cfg = None
+    if 'panoptic_head' in cfg.model:
+        cfg.model.panoptic_head.num_queries = 20
+    if 'num_queries' in cfg.model.get('decode_head', {}):
+        cfg.model.decode_head.num_queries = 20
+    for step in cfg.test_dataloader.dataset.pipeline:
+        if step['type'] == 'Resize':
+            step['scale'] = (128, 64)
+    cfg.test_pipeline = cfg.test_dataloader.dataset.pipeline  # where MMSegmentation looks
+    return cfg
+
+
+def weights(cfg, path):
+    """Save random weights as MMEngine does, and return the file."""
+    torch.manual_seed(0)
+    model, _ = apis_models.build(cfg, None)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict()), path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp('photos') / 'photo.png'
+    smooth = cv2.resize(
+        np.random.default_rng(0).integers(0, 255, (9, 12, 3), dtype=np.uint8), (120, 90)
+    )
+    cv2.imwrite(str(path), smooth)
+    return path
+
+
+@pytest.fixture(scope='module', params=SEGMENTORS)
+def segmentor(request, tmp_path_factory):
+    if request.param.startswith('mask2former'):
+        pytest.importorskip('mmdet.models')
+    cfg = tiny(request.param)
+    return cfg, weights(cfg, tmp_path_factory.mktemp('weights') / 'seg.pth')
+
+
+def test_equals_mmsegmentations_own(segmentor, photo):
+    from mmseg.apis import inference_model
+
+    cfg, checkpoint = segmentor
+    inferencer = Inferencer(cfg, checkpoint, device='cpu', precision='fp32')
+    [result] = inferencer(photo)
+    inferencer.model.cfg = cfg  # where inference_model looks for the pipeline
+    expected = inference_model(inferencer.model, str(photo)).pred_sem_seg.data[0].numpy()
+    np.testing.assert_array_equal(result.label_map, expected)
+    assert len(inferencer.classes) == 150
+    assert result.label_map.shape == (90, 120)
+
+
+def test_tiles(segmentor, photo):
+    """One tile is the whole image; several see every pixel, whatever the head."""
+    cfg, checkpoint = segmentor
+    inferencer = Inferencer(cfg, checkpoint, device='cpu', precision='fp32')
+    image = cv2.imread(str(photo))
+    whole = inferencer._tile_scores(image).argmax(0).numpy()
+    np.testing.assert_array_equal(inferencer.segment_tiles(image, 128), whole)
+    seen = []
+    labels = inferencer.segment_tiles(image, 64, progress=lambda *n: seen.append(n))
+    assert labels.shape == (90, 120)
+    assert seen[-1] == (6, 6)
+
+
+def test_no_seams_on_a_smooth_scene(tmp_path):
+    """Labels change no more often across the seams than elsewhere, and less than with hard edges."""
+    cfg = tiny('fpn_coat_lite_s_ade20k')
+    inferencer = Inferencer(cfg, weights(cfg, tmp_path / 'a.pth'), device='cpu', precision='fp32')
+    image = cv2.resize(np.random.default_rng(1).integers(0, 255, (6, 8, 3), np.uint8), (448, 96))
+    plan = TilePlan((96, 96), 24)
+    spans = plan.spans(448, 1)
+    labels = inferencer.segment_tiles(image, 96)
+    changes = (labels[:, 1:] != labels[:, :-1]).mean(0)
+    hard = [s.start for s in spans[1:]] + [s.stop for s in spans[:-1]]
+    at_edges = np.mean([changes[edge - 1] for edge in hard])
+    assert at_edges <= changes.mean() + 0.05
+
+
+def test_files(segmentor, photo, tmp_path):
+    inferencer = Inferencer(*segmentor, device='cpu', precision='fp32')
+    [result] = inferencer([str(photo)])
+    written = result.save(tmp_path, ('overlay', 'png', 'npz'))
+    assert [p.name for p in written] == ['photo_overlay.png', 'photo.png', 'photo.npz']
+    png = Image.open(tmp_path / 'photo.png')
+    np.testing.assert_array_equal(np.asarray(png), result.label_map)
+    assert png.getpalette()[:6] == inferencer.palette[:2].ravel().tolist()
+    np.testing.assert_array_equal(np.load(tmp_path / 'photo.npz')['label_map'], result.label_map)
+    plain, full = result.plot(0.0), result.plot(1.0)
+    np.testing.assert_array_equal(plain[:90, :120], result.image)
+    np.testing.assert_array_equal(full[:90, :120], inferencer.palette[result.label_map])
+    assert plain.shape[1] > 120  # the legend
+    with pytest.raises(UsageError, match='no COCO form'):
+        result.to_coco()
+
+
+def test_detection_equals_mmdetections_own(photo, tmp_path):
+    pytest.importorskip('mmdet.models')
+    from mmdet.apis import inference_detector
+    from pycocotools import mask as coco_mask
+
+    cfg = tiny('mask_rcnn_coat_lite_s_1x_coco')
+    checkpoint = weights(cfg, tmp_path / 'det.pth')
+    inferencer = Inferencer(cfg, checkpoint, device='cpu', score_thr=0.0)
+    assert inferencer.precision == 'fp32'
+    [result] = inferencer(photo)
+    inferencer.model.cfg = cfg
+    expected = inference_detector(inferencer.model, str(photo)).pred_instances
+    assert len(result.scores) == len(expected) > 0
+    best = np.argsort(-expected.scores.numpy(), kind='stable')
+    np.testing.assert_allclose(result.boxes, expected.bboxes.numpy()[best], atol=1e-4)
+    np.testing.assert_array_equal(result.masks, expected.masks.numpy()[best])
+    entry = result.to_coco(7)[0]
+    x, y, w, h = entry['bbox']
+    np.testing.assert_allclose([x, y, x + w, y + h], result.boxes[0], rtol=1e-5)
+    assert entry['image_id'] == 7
+    assert entry['category_name'] == inferencer.classes[result.labels[0]]
+    np.testing.assert_array_equal(coco_mask.decode(entry['segmentation']), result.masks[0])
+    assert result.plot().shape == (90, 120, 3)
+
+
+def test_errors(segmentor, tmp_path):
+    cfg, checkpoint = segmentor
+    with pytest.raises(UsageError, match='nonsense is neither'):
+        Inferencer('nonsense', checkpoint)
+    with pytest.raises(UsageError, match='needs a checkpoint'):
+        Inferencer('fpn_coat_lite_s_ade20k')
+    with pytest.raises(UsageError, match='fp16 needs a GPU'):
+        Inferencer(cfg, checkpoint, device='cpu', precision='fp16')
+    with pytest.raises(UsageError, match='score_thr'):
+        Inferencer(cfg, checkpoint, score_thr=2)
+    torch.save({'state_dict': {'a': torch.zeros(1)}}, tmp_path / 'other.pth')
+    with pytest.raises(CheckpointError, match='does not fit'):
+        Inferencer(cfg, tmp_path / 'other.pth')
+
+
+@pytest.mark.parametrize('name', [entry.name for entry in __import__('mmcoat').checkpoints.list()])
+def test_published_names_have_configs(name):
+    cfg, checkpoint = apis_models.find(name, None)
+    entry = next(e for e in __import__('mmcoat').checkpoints.list() if e.name == name)
+    assert checkpoint == entry.url
+    assert cfg.model.backbone.arch == entry.arch
+
+
+def test_tool(monkeypatch, tmp_path, photo, capsys):
+    cfg = tiny('fpn_coat_lite_s_ade20k')
+    checkpoint = weights(cfg, tmp_path / 'a.pth')
+    cfg.dump(tmp_path / 'mine.py')
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    (folder / 'good.png').write_bytes(photo.read_bytes())
+    (folder / 'broken.png').write_bytes(b'no image')
+    arguments = ['infer', tmp_path / 'mine.py', checkpoint, folder, '--out-dir', tmp_path / 'out']
+    assert run_tool(monkeypatch, *arguments, '--save', 'overlay,png', '--device', 'cpu') == 1
+    printed = capsys.readouterr()
+    assert 'broken.png' in printed.err
+    assert '1 of 2 images' in printed.out
+    assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['good.png', 'good_overlay.png']
+    assert run_tool(monkeypatch, *arguments, '--save', 'gif') == 2
+    assert run_tool(monkeypatch, 'infer', tmp_path / 'mine.py', checkpoint, tmp_path / 'none') == 2
+
+
+def test_tool_writes_coco(monkeypatch, tmp_path, photo):
+    pytest.importorskip('mmdet.models')
+    cfg = tiny('mask_rcnn_coat_lite_s_1x_coco')
+    checkpoint = weights(cfg, tmp_path / 'a.pth')
+    cfg.dump(tmp_path / 'mine.py')
+    out = tmp_path / 'out'
+    arguments = ['--out-dir', out, '--save', 'coco', '--score-thr', '0', '--device', 'cpu']
+    assert run_tool(monkeypatch, 'infer', tmp_path / 'mine.py', checkpoint, photo, *arguments) == 0
+    entries = json.loads((out / 'results.json').read_text())
+    assert {entry['image_id'] for entry in entries} == {1}
+    assert json.loads((out / 'images.json').read_text()) == [dict(id=1, file_name='photo.png')]
