@@ -3,6 +3,7 @@
 from mmcoat.arch import ARCH_ZOO
 
 from .backbones.coat import CoaT
+from .decode_heads import build_daformer_head, build_unet_head
 from .detectors.deformable_detr import build_deformable_detr
 
-__all__ = ['ARCH_ZOO', 'CoaT', 'build_deformable_detr']
+__all__ = ['ARCH_ZOO', 'CoaT', 'build_daformer_head', 'build_deformable_detr', 'build_unet_head']

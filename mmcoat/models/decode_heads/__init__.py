@@ -1,0 +1,26 @@
+"""Decode heads of ours for MMSegmentation, which is imported when one is built."""
+
+from typing import Any
+
+from torch import nn
+
+from mmcoat.registry import MODELS
+
+__all__ = ['build_daformer_head', 'build_unet_head']
+
+
+# Functions and no classes: mmcoat must import without MMSegmentation, and quickly.
+@MODELS.register_module(name='UNetHead')
+def build_unet_head(**settings: Any) -> nn.Module:
+    """Build a :class:`~mmcoat.models.decode_heads.unet_head.UNetHead`."""
+    from .unet_head import UNetHead
+
+    return UNetHead(**settings)
+
+
+@MODELS.register_module(name='DAFormerHead')
+def build_daformer_head(**settings: Any) -> nn.Module:
+    """Build a :class:`~mmcoat.models.decode_heads.daformer_head.DAFormerHead`."""
+    from .daformer_head import DAFormerHead
+
+    return DAFormerHead(**settings)
