@@ -1,5 +1,6 @@
 """The arch zoo: what distinguishes the seven published CoaT models (paper tables 1 and 2)."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,7 +59,7 @@ def parse_arch(arch: str | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(arch, str):
         if arch not in ARCH_ZOO:
             raise ValueError(f'arch {arch!r} is unknown; choose one of {sorted(ARCH_ZOO)}')
-        return ARCH_ZOO[arch]
+        return copy.deepcopy(ARCH_ZOO[arch])  # nobody changes the zoo
     if not isinstance(arch, Mapping):
         raise ValueError(f'arch must be a name or a dict, got {arch!r}')
     missing, unknown = set(ARCH_KEYS) - set(arch), set(arch) - set(ARCH_KEYS)
@@ -67,9 +68,33 @@ def parse_arch(arch: str | Mapping[str, Any]) -> dict[str, Any]:
             f'a custom arch has exactly the keys {list(ARCH_KEYS)}; '
             f'missing: {sorted(missing)}, unknown: {sorted(unknown)}'
         )
+    _check_kinds(arch)
     _check_stages(arch)
     _check_parallel(arch)
-    return dict(arch)
+    return {key: list(v) if isinstance(v, tuple) else copy.copy(v) for key, v in arch.items()}
+
+
+def is_whole(value: Any) -> bool:
+    """Say whether a value is an int; True and False, which Python counts among them, are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_kinds(arch: Mapping[str, Any]) -> None:
+    for key in ('num_heads', 'parallel_depth'):
+        if not is_whole(arch[key]) or arch[key] < 0:
+            raise ValueError(f'{key} must be a whole number from 0, got {arch[key]!r}')
+    for key in ('embed_dims', 'serial_depths', 'mlp_ratios', 'parallel_stages'):
+        values = arch[key]
+        kinds = int | float if key == 'mlp_ratios' else int
+        good = isinstance(values, list | tuple) and all(
+            isinstance(v, kinds) and not isinstance(v, bool) for v in values
+        )
+        if not good:
+            numbers = 'numbers' if key == 'mlp_ratios' else 'whole numbers'
+            raise ValueError(f'{key} must be a list of {numbers}, got {values!r}')
+    for key in ('embed_dims', 'mlp_ratios'):
+        if any(value <= 0 for value in arch[key]):
+            raise ValueError(f'{key} must be positive, got {list(arch[key])}')
 
 
 def _check_stages(arch: Mapping[str, Any]) -> None:
@@ -121,7 +146,7 @@ def parse_crpe_window(crpe_window: Any, num_heads: int) -> tuple[tuple[int, int]
     """
     items = crpe_window.items() if isinstance(crpe_window, Mapping) else crpe_window
     try:
-        pairs = tuple((int(window), int(heads)) for window, heads in items)
+        pairs = tuple((_whole(window), _whole(heads)) for window, heads in items)
     except (TypeError, ValueError):
         raise ValueError(
             'crpe_window must be {window: heads} or [(window, heads), ...] of whole numbers, '
@@ -129,9 +154,18 @@ def parse_crpe_window(crpe_window: Any, num_heads: int) -> tuple[tuple[int, int]
         ) from None
     if any(window < 1 or window % 2 == 0 or heads < 1 for window, heads in pairs):
         raise ValueError(f'crpe_window needs odd windows and positive heads, got {pairs}')
+    if len({window for window, _ in pairs}) < len(pairs):
+        raise ValueError(f'crpe_window has a window twice: {pairs}')
     total = sum(heads for _, heads in pairs)
     if total != num_heads:
         raise ValueError(
             f'the heads in crpe_window {pairs} add up to {total}, but num_heads is {num_heads}'
         )
     return pairs
+
+
+def _whole(value: Any) -> int:
+    """Return an int, also from the text that JSON and ``--cfg-options`` make of a dict's keys."""
+    if is_whole(value) or (isinstance(value, str) and value.isdecimal()):
+        return int(value)
+    raise ValueError

@@ -1,5 +1,7 @@
 """The backbone's interface: archs, outputs, sizes, arguments, freezing, checkpointing, compilation."""
 
+import io
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -305,13 +307,96 @@ def test_channels_last():
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
-def test_fused_argument():
-    with pytest.raises(ValueError, match='fused must be None, True or False'):
-        CoaT('lite_tiny', fused='yes')
+def test_backend_argument():
+    for wrong in ('fast', None, True):
+        with pytest.raises(ValueError, match='backend must be one of'):
+            CoaT('lite_tiny', backend=wrong)
     if not torch.cuda.is_available():
         with pytest.raises(RuntimeError, match='need a CUDA device'):
-            CoaT('lite_tiny', fused=True)
-    backends = {m.backend for m in CoaT('tiny', fused=False).modules() if hasattr(m, 'backend')}
+            CoaT('lite_tiny', backend='fused')
+    backends = {m.backend for m in CoaT('tiny', backend='plain').modules() if hasattr(m, 'backend')}
     assert backends == {'plain'}
-    with pytest.raises(ValueError, match='backend must be one of'):
-        CoaT('lite_tiny').set_backend('fast')
+    with pytest.raises(TypeError, match="no argument \\['fused'\\]"):
+        CoaT('lite_tiny', fused=True)
+
+
+ARCH = dict(
+    embed_dims=[8, 16],
+    serial_depths=[1, 1],
+    mlp_ratios=[2, 2],
+    num_heads=8,
+    parallel_depth=0,
+    parallel_stages=[],
+)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(with_cp='False'), "with_cp must be True or False, got 'False'"),
+        (dict(channels_last='no'), "channels_last must be True or False, got 'no'"),
+        (dict(in_channels=True), 'in_channels must be a positive whole number, got True'),
+        (dict(out_indices=(True,)), 'out_indices must be different stages'),
+        (dict(out_indices=(1, 1)), 'out_indices must be different stages'),
+        (dict(out_indices=(1, -3)), 'out_indices must be different stages'),
+        (dict(out_indices='01'), 'out_indices must be different stages'),
+        (dict(frozen_stages=1.0), 'frozen_stages must be from'),
+        (dict(drop_rate='0.1'), 'drop_rate must be in'),
+        (dict(drop_path_rate=True), 'drop_path_rate must be in'),
+        (dict(crpe_window=[(3.0, 4), (5, 4)]), 'of whole numbers'),
+        (dict(crpe_window=[(3, 4), (3, 4)]), 'a window twice'),
+        (dict(arch=ARCH | dict(parallel_depth=-1)), 'parallel_depth must be a whole number from 0'),
+        (dict(arch=ARCH | dict(mlp_ratios='44')), 'mlp_ratios must be a list of numbers'),
+        (dict(arch=ARCH | dict(mlp_ratios=[4, 0])), 'mlp_ratios must be positive'),
+        (dict(arch=ARCH | dict(embed_dims=[8.0, 16.0])), 'embed_dims must be a list of whole'),
+        (dict(arch=ARCH | dict(num_heads=True)), 'num_heads must be a whole number'),
+    ],
+)
+def test_arguments_of_a_wrong_kind(settings, message):
+    with pytest.raises(ValueError, match=message):
+        CoaT(**settings)
+
+
+def test_the_zoo_is_never_handed_out():
+    model = CoaT('tiny')
+    model.arch_settings['embed_dims'][0] = 1
+    assert CoaT('tiny').arch_settings['embed_dims'][0] == 152
+
+
+def test_pickles():
+    model = CoaT('lite_tiny').eval()
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    other, x = torch.load(file, weights_only=False), torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(other(x), model(x))
+
+
+PARALLEL = dict(
+    embed_dims=[8, 16, 16, 16],
+    serial_depths=[1, 1, 0, 1],
+    mlp_ratios=[2, 2, 2, 2],
+    num_heads=8,
+    parallel_depth=2,
+    parallel_stages=[1, 2, 3],
+)
+SERIAL = PARALLEL | dict(serial_depths=[1, 0, 1, 1], parallel_depth=0, parallel_stages=[])
+
+
+@pytest.mark.parametrize('arch', [PARALLEL, SERIAL], ids=['parallel', 'serial'])
+@pytest.mark.parametrize('out_indices', [(0,), (1,), (0, 1), (2,), (1, 3), (0, 1, 2, 3)])
+def test_what_learns_gets_a_gradient(arch, out_indices):
+    """Distributed training waits for the gradient of every parameter that asks for one."""
+    model = CoaT(arch, out_indices=out_indices)
+    sum((x**2).mean() for x in model(torch.randn(2, 3, 64, 64))).backward()
+    without = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == []
+    frozen = [name for name, p in model.named_parameters() if not p.requires_grad]
+    # nothing that matters is frozen: changing it changes no output
+    model.eval()
+    x = torch.randn(1, 3, 64, 64)
+    before = model(x)
+    with torch.no_grad():
+        for name in frozen:
+            model.get_parameter(name).normal_()
+    torch.testing.assert_close(model(x), before, rtol=0, atol=0)

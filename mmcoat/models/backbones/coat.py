@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.model import BaseModule
+from mmengine.logging import print_log
+from mmengine.model import BaseModule, PretrainedInit
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from torch import Tensor, nn
 
 from mmcoat import checkpoints, ops
-from mmcoat.arch import ARCH_ZOO, parse_arch, parse_crpe_window
+from mmcoat.arch import ARCH_ZOO, is_whole, parse_arch, parse_crpe_window
 from mmcoat.registry import MODELS
 
 from .blocks import BLOCK_NORM_EPS, ParallelBlock, Tokens
@@ -20,7 +21,7 @@ from .tokens import tokens_to_map
 OUT_TYPES = ('featmap', 'cls_token')
 VALID_ARGUMENTS = (
     'arch, in_channels, out_indices, out_type, drop_rate, drop_path_rate, crpe_window, '
-    'frozen_stages, with_cp, fused, channels_last, init_cfg'
+    'frozen_stages, with_cp, backend, channels_last, init_cfg'
 )
 
 
@@ -43,7 +44,8 @@ class CoaT(BaseModule):
         frozen_stages: -1 freezes nothing, 0 the first patch embedding, i the first i stages. The parallel
             blocks count as one more stage after the serial ones.
         with_cp: Recompute blocks in backward to save memory; the gradients are the same.
-        fused: Whether the fused CUDA operations (Triton) run: None where they can, False never, True must.
+        backend: Form of the operations: ``'auto'`` (fused on CUDA where Triton runs, else plain), ``'fused'``
+            (must), ``'plain'`` or ``'reference'``; see :meth:`set_backend`.
         channels_last: Return the maps as they lie in memory, (B, H, W, C) seen as (B, C, H, W), without a
             copy: heads of convolutions then run channels-last too, which tensor cores prefer. Not for
             detectors: MMCV's RoIAlign takes such maps for contiguous ones, without an error.
@@ -66,7 +68,7 @@ class CoaT(BaseModule):
         crpe_window: Any = ((3, 2), (5, 3), (7, 3)),
         frozen_stages: int = -1,
         with_cp: bool = False,
-        fused: bool | None = None,
+        backend: str = 'auto',
         channels_last: bool = False,
         init_cfg: dict | list[dict] | None = None,
         **unknown: Any,
@@ -80,8 +82,8 @@ class CoaT(BaseModule):
         self.out_indices = self._check_out_indices(out_indices)
         self.out_type = _check_choice('out_type', out_type, OUT_TYPES)
         self.frozen_stages = self._check_frozen_stages(frozen_stages)
-        self.with_cp = with_cp
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.with_cp = _check_flag('with_cp', with_cp)
+        self.channels_last = _check_flag('channels_last', channels_last)
         self.parallel_stages = tuple(self.arch_settings['parallel_stages'])
 
         drops = dict(
@@ -95,7 +97,8 @@ class CoaT(BaseModule):
             self._make_cls_head()
         self.reset_parameters()
         self._freeze()
-        self.set_backend({None: 'auto', True: 'fused', False: 'plain'}[_check_fused(fused)])
+        self._freeze_unused()
+        self.set_backend(backend)
 
     @property
     def out_channels(self) -> tuple[int, ...]:
@@ -147,20 +150,22 @@ class CoaT(BaseModule):
             self.aggregate = nn.Conv1d(len(stages), 1, kernel_size=1)
 
     def _check_out_indices(self, out_indices: Sequence[int]) -> tuple[int, ...]:
-        if isinstance(out_indices, int):
-            out_indices = (out_indices,)
-        indices = tuple(i + self.num_stages if i < 0 else i for i in out_indices)
-        if not indices or any(not 0 <= i < self.num_stages for i in indices):
+        given = (out_indices,) if isinstance(out_indices, int) else out_indices
+        indices: tuple[int, ...] = ()
+        if isinstance(given, Sequence) and all(is_whole(i) for i in given):
+            indices = tuple(i + self.num_stages if i < 0 else i for i in given)
+        unique = len(set(indices)) == len(indices)
+        if not indices or not unique or any(not 0 <= i < self.num_stages for i in indices):
             raise ValueError(
-                f'out_indices must be from 0 to {self.num_stages - 1} (or negative), '
-                f'got {tuple(out_indices)}'
+                f'out_indices must be different stages from 0 to {self.num_stages - 1} (or negative), '
+                f'got {out_indices!r}'
             )
         return indices
 
     def _check_frozen_stages(self, frozen_stages: int) -> int:
         last = self.num_stages + (self.arch_settings['parallel_depth'] > 0)
-        if not -1 <= frozen_stages <= last:
-            raise ValueError(f'frozen_stages must be from -1 to {last}, got {frozen_stages}')
+        if not is_whole(frozen_stages) or not -1 <= frozen_stages <= last:
+            raise ValueError(f'frozen_stages must be from -1 to {last}, got {frozen_stages!r}')
         return frozen_stages
 
     def set_backend(self, backend: str) -> 'CoaT':
@@ -189,17 +194,27 @@ class CoaT(BaseModule):
             nn.init.trunc_normal_(stage.cls_token, std=0.02)
 
     def init_weights(self) -> None:
-        """Load the pretrained weights of ``init_cfg``, strictly; other initialisers are MMEngine's."""
-        if isinstance(self.init_cfg, dict) and self.init_cfg.get('type') == 'Pretrained':
-            unknown = set(self.init_cfg) - {'type', 'checkpoint', 'prefix', 'map_location'}
+        """Load the pretrained weights of ``init_cfg``, strictly; other initialisers are MMEngine's.
+
+        Raises:
+            CheckpointError: The weights do not fit. MMEngine's own loading would log that and go on.
+            ValueError: An unknown key beside ``type='Pretrained'``.
+        """
+        given = self.init_cfg
+        entries = list(given) if isinstance(given, list | tuple) else [given] if given else []
+        pretrained = [entry for entry in entries if _is_pretrained(entry)]
+        if len(pretrained) < len(entries) or not entries:
+            self.init_cfg = [entry for entry in entries if not _is_pretrained(entry)] or None
+            try:
+                super().init_weights()
+            finally:
+                self.init_cfg = given
+        for entry in pretrained:
+            unknown = set(entry) - {'type', 'checkpoint', 'prefix', 'map_location'}
             if unknown:
                 raise ValueError(f'init_cfg of type Pretrained has no key {sorted(unknown)}')
-            checkpoints.load_backbone(
-                self, self.init_cfg['checkpoint'], self.init_cfg.get('prefix')
-            )
-            self._is_init = True
-        else:
-            super().init_weights()
+            checkpoints.load_backbone(self, entry['checkpoint'], entry.get('prefix'))
+        self._is_init = True
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         # Official, timm and MMDetection 2.x names are translated wherever weights are loaded, so that
@@ -227,6 +242,51 @@ class CoaT(BaseModule):
             module.eval()
             module.requires_grad_(False)
 
+    def _uses_parallel(self) -> bool:
+        """Whether an output depends on the parallel blocks."""
+        wanted = (
+            set(self.out_indices) if self.out_type == 'featmap' else set(range(self.num_stages))
+        )
+        return bool(wanted & set(self.parallel_stages))
+
+    def _last_stage(self) -> int:
+        """How many stages run: later ones would be thrown away."""
+        if self.out_type == 'featmap' and not self._uses_parallel():
+            return max(self.out_indices) + 1
+        return self.num_stages
+
+    def _unused_modules(self) -> dict[str, nn.Module]:
+        """Modules on which no output depends, by name."""
+        count, parallel = self._last_stage(), self._uses_parallel()
+        unused = {f'stages.{i}': self.stages[i] for i in range(count, self.num_stages)}
+        for i, stage in enumerate(self.stages[:count]):
+            if not stage.blocks and not (parallel and i in self.parallel_stages):
+                unused |= {f'stages.{i}.{name}': getattr(stage, name) for name in ('cpe', 'crpe')}
+        if self.parallel_stages and not parallel:
+            unused['parallel_blocks'] = self.parallel_blocks
+        elif parallel and self.out_type == 'featmap':
+            # the last exchange has them already; what follows it would be thrown away
+            last = len(self.parallel_blocks) - 1
+            for i in set(self.parallel_stages) - set(self.out_indices):
+                branch = self.parallel_blocks[last].branches[str(i)]
+                unused[f'parallel_blocks.{last}.branches.{i}.norm2'] = branch.norm2
+        return unused
+
+    def _freeze_unused(self) -> None:
+        """Freeze what gets no gradient, which distributed training refuses, and say so."""
+        unused = self._unused_modules()
+        for module in unused.values():
+            module.requires_grad_(False)
+        for i, stage in enumerate(self.stages):
+            if not stage.blocks and not (self._uses_parallel() and i in self.parallel_stages):
+                stage.cls_token.requires_grad_(False)
+        if unused:
+            print_log(
+                f'CoaT: out_indices {self.out_indices} leave these without use, they are frozen: '
+                f'{", ".join(sorted(unused))}',
+                logger='current',
+            )
+
     def train(self, mode: bool = True) -> 'CoaT':
         """Set the mode; frozen stages stay in evaluation mode, without dropout and drop path."""
         super().train(mode)
@@ -250,22 +310,20 @@ class CoaT(BaseModule):
             ValueError: The image is too small, or has another number of channels.
         """
         self._check_input(x)
-        last = self.num_stages
-        if self.out_type == 'featmap' and not self.parallel_stages:
-            last = max(self.out_indices) + 1  # later stages would be thrown away
         tokens: list[Tokens] = []
-        for stage in self.stages[:last]:
+        for stage in self.stages[: self._last_stage()]:
             tokens.append(stage(x))
             x = tokens_to_map(tokens[-1][1])
         tokens = self._forward_parallel(tokens)
         if self.out_type == 'cls_token':
             return (self._class_embedding(tokens),)
         maps = [tokens_to_map(tokens[i][1]) for i in self.out_indices]
-        return tuple(x.contiguous(memory_format=self.memory_format) for x in maps)
+        order = torch.channels_last if self.channels_last else torch.contiguous_format
+        return tuple(x.contiguous(memory_format=order) for x in maps)
 
     def _forward_parallel(self, tokens: list[Tokens]) -> list[Tokens]:
         """Let the parallel blocks work on the scales they connect; the others pass through."""
-        if not self.parallel_stages:
+        if not self._uses_parallel():
             return tokens
         cpes = [self.stages[i].cpe for i in self.parallel_stages]
         crpes = [self.stages[i].crpe for i in self.parallel_stages]
@@ -299,7 +357,7 @@ class CoaT(BaseModule):
 
 
 def _check_positive(name: str, value: int) -> int:
-    if not isinstance(value, int) or value < 1:
+    if not is_whole(value) or value < 1:
         raise ValueError(f'{name} must be a positive whole number, got {value!r}')
     return value
 
@@ -310,14 +368,21 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> str:
     return value
 
 
-def _check_fused(fused: bool | None) -> bool | None:
-    if fused is not None and not isinstance(fused, bool):
-        raise ValueError(f'fused must be None, True or False, got {fused!r}')
-    return fused
+def _check_flag(name: str, value: bool) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f'{name} must be True or False, got {value!r}')
+    return value
+
+
+def _is_pretrained(entry: Any) -> bool:
+    """Say whether an entry of ``init_cfg`` loads weights: 'Pretrained' or MMEngine's class of that name."""
+    kind = entry.get('type') if isinstance(entry, Mapping) else None
+    return kind in ('Pretrained', 'mmengine.Pretrained', PretrainedInit)
 
 
 def _check_rate(name: str, value: float) -> float:
-    if not 0.0 <= value < 1.0:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0.0 <= value < 1.0:
         raise ValueError(f'{name} must be in [0, 1), got {value!r}')
     return float(value)
 
