@@ -72,6 +72,8 @@ def test_the_documented_override_crops_as_timm(name, edges):
     parser = argparse.ArgumentParser()
     cli.add_config_arguments(parser)
     words = [word for word in shlex.split(options) if word != '#']
+    page = (ROOT / 'docs' / 'model_zoo.md').read_text()
+    assert all(word in page for word in words)
     args = parser.parse_args([f'configs/{name}_in1k.py', '--cfg-options', *words])
     cfg = runs.load_config(args.config, args.cfg_options)
     assert shapes_in_tests(cfg.test_dataloader.dataset.pipeline) == [edges, (size, size)]
