@@ -20,7 +20,7 @@ differ by up to 0.1: the paper has 4.0 for CoaT-Lite Small and 4.4 for CoaT Tiny
 """
 CLASSIFICATION = """\
 FLOPs of the classifier at its resolution. The configs evaluate as the authors did: short edge to 256 (384 px:
-438), centre crop, bicubic. timm resizes to 248 instead, and at 384 px squashes the whole picture to 384 x 384.
+438), centre crop, bicubic. timm resizes to 248 instead; at 384 px it squashes the whole picture to 384 x 384.
 For the same weights timm reports top-1 accuracies of 82.30 (CoaT-Lite Small), 82.38 (CoaT Small) and 84.89
 (CoaT-Lite Medium at 384 px) in `results/results-imagenet.csv`; versions of that file differ by about 0.02. To
 evaluate as timm does:
