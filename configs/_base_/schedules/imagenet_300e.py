@@ -1,5 +1,5 @@
-# The official recipe of CoaT on ImageNet, DeiT's with repeated augmentation. It was trained in mixed
-# precision: tools/train.py --amp.
+# The official recipe of CoaT on ImageNet: DeiT's, repeated augmentation included, but without its drop path.
+# It was trained in mixed precision: tools/train.py --amp.
 optim_wrapper = dict(
     type='OptimWrapper',
     # 8 GPUs x 256 images: 5e-4 x 2048 / 512; another total batch: --auto-scale-lr
