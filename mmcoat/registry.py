@@ -9,6 +9,7 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import Registry
 
 MODELS = Registry('model', scope='mmcoat', parent=MMENGINE_MODELS, locations=['mmcoat.models'])
@@ -22,3 +23,9 @@ METRICS = Registry(
     'metric', scope='mmcoat', parent=MMENGINE_METRICS, locations=['mmcoat.evaluation']
 )
 HOOKS = Registry('hook', scope='mmcoat', parent=MMENGINE_HOOKS, locations=['mmcoat.engine.hooks'])
+PARAM_SCHEDULERS = Registry(
+    'parameter scheduler',
+    scope='mmcoat',
+    parent=MMENGINE_PARAM_SCHEDULERS,
+    locations=['mmcoat.engine.schedulers'],
+)

@@ -2,5 +2,6 @@
 
 from .hooks import UnwrapCheckpointHook
 from .optimizers import LayerDecayOptimWrapperConstructor
+from .schedulers import TimmCosineLR
 
-__all__ = ['LayerDecayOptimWrapperConstructor', 'UnwrapCheckpointHook']
+__all__ = ['LayerDecayOptimWrapperConstructor', 'TimmCosineLR', 'UnwrapCheckpointHook']

@@ -54,8 +54,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Give earlier layers of a CoaT backbone smaller learning rates (BEiT's layer-wise decay).
 
     With L layers, layer i learns with ``lr * decay_rate ** (L - i)``; all that is no backbone with ``lr``.
-    Weight decay follows OpenMMLab's convention: none for one-dimensional parameters (norms, biases) and class
-    tokens. Frozen parameters are left out.
+    One-dimensional parameters (norms, biases) and class tokens do not decay, as in OpenMMLab's recipes with
+    layer-wise decay; CoaT's official runs decayed the class tokens. Frozen parameters are left out.
 
     ``paramwise_cfg`` has these keys and no others:
 

@@ -1,9 +1,17 @@
 """The configs hold the official recipe, and every config builds."""
 
+import argparse
+import re
+import shlex
+
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
+
+from mmcoat import cli, runs
+from tests.helpers import ROOT
 
 # per GPU batch, rate, warm-up epochs, clipping, drop path, EMA, epochs: the official README's commands
 DEFAULT = dict(batch=256, lr=2e-3, warmup=5, clip=None, drop_path=0.0, ema=True, epochs=300)
@@ -27,11 +35,10 @@ def load(name: str) -> Config:
 @pytest.mark.parametrize('name', RECIPES)
 def test_recipe(name):
     cfg, recipe = load(name), RECIPES[name]
-    warmup = [s for s in cfg.param_scheduler if s.type == 'LinearLR']
     found = dict(
         batch=cfg.train_dataloader.batch_size,
         lr=cfg.optim_wrapper.optimizer.lr,
-        warmup=warmup[0].end if warmup else 0,
+        warmup=cfg.param_scheduler.warmup,
         clip=cfg.optim_wrapper.get('clip_grad', {}).get('max_norm'),
         drop_path=cfg.model.backbone.get('drop_path_rate', 0.0),
         ema=any(hook.type == 'EMAHook' for hook in cfg.custom_hooks),
@@ -39,19 +46,49 @@ def test_recipe(name):
     )
     assert found == recipe
     assert cfg.auto_scale_lr.base_batch_size == 8 * recipe['batch']
-    assert cfg.param_scheduler[-1].end == recipe['epochs']
+    assert cfg.param_scheduler.end == recipe['epochs']  # the rates: tests/engine/test_schedulers.py
     assert cfg.train_dataloader.sampler.type == 'RepeatAugSampler'
 
 
 @pytest.mark.parametrize('name', RECIPES)
 def test_evaluation_size(name):
     cfg = load(name)
-    size, edge = (384, 426) if name.endswith('384') else (224, 248)
+    size, edge = (384, 438) if name.endswith('384') else (224, 256)
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
-        resize, crop = loader.dataset.pipeline[1:3]
-        assert (resize.scale, crop.crop_size) == (edge, size) == (int(size / 0.9), size)
+        assert shapes_in_tests(loader.dataset.pipeline) == [(edge, 2 * edge), (size, size)]
+        resize = loader.dataset.pipeline[1]
         assert (resize.interpolation, resize.backend) == ('bicubic', 'pillow')
     assert cfg.train_dataloader.dataset.pipeline[1].scale == size
+
+
+@pytest.mark.parametrize(
+    ('name', 'edges'), [('coat_s', (248, 496)), ('coat_lite_m_384', (384, 384))]
+)
+def test_the_documented_override_crops_as_timm(name, edges):
+    """Each data set's file tells the options; they are read from there and given to the tools' parser."""
+    size = 384 if name.endswith('384') else 224
+    text = (ROOT / f'configs/_base_/datasets/imagenet_{size}.py').read_text()
+    (options,) = re.findall(r'--cfg-options((?:[ \n#]+\S+=\S+)+)', text)
+    parser = argparse.ArgumentParser()
+    cli.add_config_arguments(parser)
+    words = [word for word in shlex.split(options) if word != '#']
+    page = (ROOT / 'docs' / 'model_zoo.md').read_text()
+    assert all(word in page for word in words)
+    args = parser.parse_args([f'configs/{name}_in1k.py', '--cfg-options', *words])
+    cfg = runs.load_config(args.config, args.cfg_options)
+    assert shapes_in_tests(cfg.test_dataloader.dataset.pipeline) == [edges, (size, size)]
+
+
+def shapes_in_tests(pipeline) -> list[tuple[int, int]]:
+    """Return (height, width) of a picture twice as wide as high after the resize and after the crop."""
+    from mmengine.registry import TRANSFORMS, init_default_scope
+
+    init_default_scope('mmpretrain')
+    results, shapes = dict(img=np.zeros((300, 600, 3), np.uint8)), []
+    for step in pipeline[1:3]:
+        results = TRANSFORMS.build(step)(results)
+        shapes.append(results['img'].shape[:2])
+    return shapes
 
 
 @pytest.mark.parametrize('name', RECIPES)
@@ -69,13 +106,17 @@ def test_builds_and_steps(name):
     assert torch.isfinite(losses['loss'])
 
 
-def test_what_decays():
+@pytest.mark.parametrize('name', RECIPES)
+def test_what_decays(name):
+    """As in the official runs: nothing of one dimension; all else, class tokens among it."""
     from mmpretrain.registry import MODELS
 
-    cfg = load('coat_t')
+    cfg = load(name)
     model = MODELS.build(cfg.model)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    decayed = {id(p): g['weight_decay'] for g in wrapper.param_groups for p in g['params']}
-    for name, parameter in model.named_parameters():
-        official = parameter.dim() > 1 and 'cls_token' not in name  # timm's rule
-        assert decayed[id(parameter)] == (0.05 if official else 0.0), name
+    found = {id(p): g['weight_decay'] for g in wrapper.param_groups for p in g['params']}
+    decay = 1e-8 if name.endswith('384') else 0.05
+    for key, parameter in model.named_parameters():
+        assert found[id(parameter)] == (decay if parameter.dim() > 1 else 0.0), key
+    tokens = [p for key, p in model.named_parameters() if key.endswith('cls_token')]
+    assert [found[id(token)] for token in tokens] == 4 * [decay]

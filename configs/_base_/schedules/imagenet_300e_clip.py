@@ -1,14 +1,11 @@
 # The official differences for CoaT Small and CoaT-Lite Medium: half the batch, a longer warm-up, clipped
-# gradients and no EMA.
+# gradients, no EMA, and drop path, which stands in their configs.
 _base_ = './imagenet_300e.py'
 
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3),  # 8 GPUs x 128 images: 5e-4 x 1024 / 512
     clip_grad=dict(max_norm=5.0),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=1e-3, by_epoch=True, begin=0, end=20),  # from 1e-6
-    dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=20, end=300),
-]
+param_scheduler = dict(warmup=20)
 auto_scale_lr = dict(base_batch_size=1024)
 custom_hooks = []
