@@ -114,7 +114,7 @@ def test_autocast(dtype, image):
 
 def test_fp16_survives_many_tokens():
     """Unnormalised sums over 40,000 tokens would leave the range of fp16."""
-    from mmcoat.ops.factorized_attention import attention_context
+    from mmcoat.ops.reference import attention_context
 
     torch.manual_seed(0)
     k, v = torch.randn(2, 1, 200, 200, 16)

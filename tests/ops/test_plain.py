@@ -1,5 +1,7 @@
 """The plain operations equal the reference in value and gradient, and keep less for backward."""
 
+import importlib
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,6 +9,9 @@ from torch import Tensor
 from mmcoat import CoaT
 from mmcoat.ops import plain, reference
 
+norm_mlp = importlib.import_module(
+    'mmcoat.ops.plain.norm_mlp'
+)  # the name in the package is the function
 HEADS = 8
 WIDTHS = (8, 16, 19, 27, 32, 40, 64)  # of a head, over all archs
 EPS = 1e-6
@@ -115,12 +120,12 @@ def test_norm_mlp(shape, residual):
 @pytest.mark.parametrize('residual', [False, True])
 def test_norm_mlp_in_chunks(monkeypatch, residual):
     """In float32, where chunks are used, with a last chunk that is not full."""
-    monkeypatch.setattr(plain.mlp, '_CHUNK_VALUES', 1)  # the smallest chunks: 256 tokens
+    monkeypatch.setattr(norm_mlp, '_CHUNK_VALUES', 1)  # the smallest chunks: 256 tokens
     f32 = dict(dtype=torch.float32)
     x, gamma, beta = random(1, 23, 27, 24, **f32), random(24, **f32), random(24, **f32)
     weights = random(96, 24, **f32), random(24, 96, **f32)
     biases = random(96, **f32), random(24, **f32)
-    assert len(plain.mlp._chunks(x.view(-1, 24), 96, torch.float32)) == 3
+    assert len(norm_mlp._chunks(x.view(-1, 24), 96, torch.float32)) == 3
     tensors = [x, gamma, beta, *weights, *biases]
     for tensor in weights:
         tensor.data *= 0.2
@@ -213,7 +218,7 @@ def test_keeps_for_backward_only_what_it_must(monkeypatch, arch, chunks):
 
     Of many tokens, worked on in chunks, the hidden values are computed again.
     """
-    monkeypatch.setattr(plain.mlp, '_CHUNK_VALUES', 1 if chunks else 2**40)
+    monkeypatch.setattr(norm_mlp, '_CHUNK_VALUES', 1 if chunks else 2**40)
     model, x = CoaT(arch), torch.randn(1, 3, 128, 128)
     settings, expected = model.arch_settings, 0
     for i, depth in enumerate(settings['serial_depths']):

@@ -57,10 +57,6 @@ class ConvRelPosEnc(nn.Module):
         """Return weights (Cw, 1, K, K) and biases (Cw,), one per window."""
         return [conv.weight for conv in self.convs], [conv.bias for conv in self.convs]
 
-    def forward(self, q: Tensor, v: Tensor) -> Tensor:
-        """(B, H, W, C) queries and values -> (B, H, W, C)."""
-        return ops.conv_rel_pos_enc(q, v, *self.filters())
-
 
 class FactorizedConvAttention(nn.Module):
     """Factorized attention plus relative position encoding, and the output projection.

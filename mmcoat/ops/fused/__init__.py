@@ -6,10 +6,12 @@ Importing this package needs Triton; importing ``mmcoat.ops`` does not. It has a
 
 from .conv_attention import conv_attention, conv_attention_packed
 from .conv_pos_enc import conv_pos_enc, conv_pos_enc_norm
-from .filters import PackedFilters, pack_filters
 from .gelu import gelu_with_grad
 from .layer_norm import add_norm, layer_norm
-from .linear import linear_add, norm_mlp, norm_qkv
+from .linear_add import linear_add
+from .norm_mlp import norm_mlp
+from .norm_qkv import norm_qkv
+from .pack_filters import PackedFilters, pack_filters
 from .scale_exchange import scale_exchange
 
 __all__ = [

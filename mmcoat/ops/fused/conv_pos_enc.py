@@ -1,90 +1,17 @@
-"""Convolutional position encoding with its residual, and with the norm that follows it, in one pass.
-
-The plain twin is ``mmcoat/ops/conv_pos_enc.py``.
-"""
+"""Convolutional position encoding with its residual, and with the norm that follows it, in one pass."""
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 
-from . import config
+from . import tuning
+from .kernels.conv_pos_enc import conv_pos_enc_kernel
 from .launching import define, launch, wrap_triton
-from .layer_norm import grad_of_norm, norm_dtype, normalize_tile
+from .layer_norm import grad_of_norm, norm_dtype
 from .window_grad import window_grad
-from .windows import locate, origin, window_sum
-
-
-@triton.jit
-def conv_pos_enc_kernel(
-    x,
-    weight,
-    bias,
-    out,
-    gamma,
-    beta,
-    normed,
-    mean,
-    rstd,
-    height,
-    width,
-    tiles_y,
-    tiles_x,
-    eps,
-    count: tl.constexpr,
-    size: tl.constexpr,
-    flip: tl.constexpr,
-    block_h: tl.constexpr,
-    block_w: tl.constexpr,
-    block_c: tl.constexpr,
-):
-    """x + convolution of x for a tile; with ``normed`` its norm over all channels too."""
-    blocks: tl.constexpr = (count + block_c - 1) // block_c
-    tile = tl.program_id(0) // blocks
-    image, first_y, first_x, dy, dx = locate(tile, tiles_y, tiles_x, block_h, block_w)
-    channels = tl.program_id(0) % blocks * block_c + tl.arange(0, block_c)
-    keep = channels < count
-    token = origin(image, first_y, first_x, height, width)
-    total = window_sum(
-        x + token * count,
-        count,
-        None,
-        count,
-        weight,
-        1,
-        size * size,
-        size,
-        first_y,
-        first_x,
-        dy,
-        dx,
-        channels,
-        keep,
-        height,
-        width,
-        size,
-        flip,
-    )
-    if bias is not None:
-        total += tl.load(bias + channels, keep, 0.0).to(tl.float32)[None, :]
-    there_n = (first_y + dy < height) & (first_x + dx < width)
-    there = there_n[:, None] & keep[None, :]
-    near = dy * width + dx
-    where = near[:, None] * count + channels[None, :]
-    total += tl.load(x + token * count + where, there, 0.0).to(tl.float32)
-    rounded = total.to(out.dtype.element_ty)
-    tl.store(out + token * count + where, rounded, there)
-    if normed is not None:
-        row, center, scale = normalize_tile(
-            rounded.to(tl.float32), gamma, beta, channels, keep, eps, count
-        )
-        tl.store(normed + token * count + where, row.to(normed.dtype.element_ty), there)
-        tl.store(mean + token + near, center, there_n)
-        tl.store(rstd + token + near, scale, there_n)
 
 
 def _launch(
-    tile: config.Tile,
+    tile: tuning.Tile,
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -123,7 +50,7 @@ def conv_pos_enc_op(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x + convolution of x; see ``conv_pos_enc``."""
     x = x.contiguous()
     out = torch.empty_like(x)
-    _launch(config.conv_tile(x.shape), x, weight.contiguous(), bias, out)
+    _launch(tuning.conv_tile(x.shape), x, weight.contiguous(), bias, out)
     return out
 
 
@@ -143,7 +70,7 @@ def conv_pos_enc_norm_op(
     mean = x.new_empty(x.shape[:3], dtype=torch.float32)
     rstd = torch.empty_like(mean)
     norm = (gamma, beta, normed, mean, rstd)
-    _launch(config.conv_norm_tile(x.shape), x, weight.contiguous(), bias, out, norm, eps)
+    _launch(tuning.conv_norm_tile(x.shape), x, weight.contiguous(), bias, out, norm, eps)
     return out, normed, mean, rstd
 
 
@@ -152,7 +79,7 @@ def grad_input_op(grad: Tensor, weight: Tensor) -> Tensor:
     """The gradient of x: grad + convolution of grad with the filters turned round."""
     grad = grad.contiguous()
     out = torch.empty_like(grad)
-    _launch(config.conv_tile(grad.shape), grad, weight.contiguous(), None, out, flip=True)
+    _launch(tuning.conv_tile(grad.shape), grad, weight.contiguous(), None, out, flip=True)
     return out
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmcoat.ops import conv_rel_pos_enc, factorized_attention
+from mmcoat.ops.reference import conv_rel_pos_enc, factorized_attention
 
 from .common import TOLERANCE, WIDTHS, check, draw
 
@@ -64,7 +64,7 @@ def test_other_windows_and_heads():
 
 
 def test_parts_of_the_sum_are_joined(monkeypatch):
-    monkeypatch.setattr(fused.conv_attention.__globals__['config'], 'token_block', lambda _: 16)
+    monkeypatch.setattr(fused.conv_attention.__globals__['tuning'], 'token_block', lambda _: 16)
     compare(*attention_inputs(19), 1e-5, max_splits=3)
 
 

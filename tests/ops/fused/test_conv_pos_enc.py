@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmcoat.ops import conv_pos_enc as plain
+from mmcoat.ops.reference import conv_pos_enc as plain
 
 from .common import check, draw
 

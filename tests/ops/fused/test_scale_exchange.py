@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmcoat.ops import scale_exchange as plain
+from mmcoat.ops.reference import scale_exchange as plain
 
 from .common import check, draw
 

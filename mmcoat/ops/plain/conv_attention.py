@@ -5,9 +5,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..common import compute_dtype, no_autocast, wants_gradient
 from . import heads
-from .common import compute_dtype, no_autocast, wants_gradient
-from .qkv import Qkv, unbind
+from .norm_qkv import Qkv, unbind
 
 
 def conv_attention(

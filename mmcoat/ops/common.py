@@ -1,4 +1,4 @@
-"""What the plain operations share: precision under autocast, and when a gradient is wanted."""
+"""What the plain and the fused operations share: precision under autocast, and when a gradient is wanted."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

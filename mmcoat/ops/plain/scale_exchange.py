@@ -3,10 +3,8 @@
 import torch
 from torch import Tensor
 
-from mmcoat.ops.scale_exchange import resize
-
 from .. import reference
-from .common import wants_gradient
+from ..common import wants_gradient
 
 
 def scale_exchange(maps: list[Tensor], residuals: list[Tensor] | None = None) -> list[Tensor]:
@@ -21,6 +19,6 @@ def scale_exchange(maps: list[Tensor], residuals: list[Tensor] | None = None) ->
         total = target.clone() if residuals is None else residuals[own] + target
         for other, source in enumerate(maps):
             if other != own:
-                total += resize(source, target.shape[1:3])
+                total += reference.resize(source, target.shape[1:3])
         sums.append(total)
     return sums

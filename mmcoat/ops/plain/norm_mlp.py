@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .. import reference
-from .common import (
+from ..common import (
     compute_dtype,
     map_rows,
     no_autocast,
@@ -15,7 +15,7 @@ from .common import (
     wants_gradient,
 )
 from .layer_norm import layer_norm, layer_norm_backward
-from .linear import linear, packed
+from .linear_add import linear, packed
 
 # Hidden values of one chunk: 4 MiB in float32, measured. Smaller chunks cost calls, larger ones passes over
 # memory. Reduced precision runs on matrix units, which want large products more than near memory.

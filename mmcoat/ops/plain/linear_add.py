@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import reference
-from .common import compute_dtype, map_rows, no_autocast, opaque_wanted, wants_gradient
+from ..common import compute_dtype, map_rows, no_autocast, opaque_wanted, wants_gradient
 
 _ONEDNN_DTYPES = (torch.float32, torch.bfloat16)
 
