@@ -6,5 +6,6 @@ CUDA. The last two are tested against the first. An operation has one name, as a
 """
 
 from .backend import BACKENDS, check_backend, fused_available, select
+from .common import add_branch, add_branches
 
-__all__ = ['BACKENDS', 'check_backend', 'fused_available', 'select']
+__all__ = ['BACKENDS', 'add_branch', 'add_branches', 'check_backend', 'fused_available', 'select']

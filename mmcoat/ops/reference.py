@@ -13,9 +13,13 @@ __all__ = [
     'linear_add',
     'norm_mlp',
     'norm_qkv',
+    'pack_filters',
     'scale_exchange',
 ]
 
+Filters = tuple[
+    list[Tensor], list[Tensor]
+]  # weights (Cw, 1, K, K) and biases (Cw,), one per window
 Tokens = tuple[Tensor, ...]  # the class token (B, 1, C) and the image tokens (B, H, W, C), say
 
 
@@ -59,21 +63,28 @@ def _norm_linear(tokens, gamma, beta, eps, weight, bias) -> Tokens:
     return tuple(F.linear(x, weight, bias) for x in normed)
 
 
+def pack_filters(weights: list[Tensor], biases: list[Tensor], num_heads: int) -> Filters:
+    """Return the filters of the relative position encoding as ``conv_attention`` of this form takes them.
+
+    A stage does this once for all its blocks. Here nothing is packed.
+
+    Args:
+        weights: One depthwise (Cw, 1, K, K) filter bank per window, K odd; the Cw, whole heads, add up to C.
+        biases: One (Cw,) per window.
+        num_heads: Number of heads, all windows together.
+    """
+    return list(weights), list(biases)
+
+
 def conv_attention(
-    qkv_cls: Tensor,
-    qkv: Tensor,
-    weights: list[Tensor],
-    biases: list[Tensor],
-    num_heads: int,
-    scale: float,
+    qkv_cls: Tensor, qkv: Tensor, filters: Filters, num_heads: int, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Return factorized attention with the convolutional relative position encoding.
 
     Args:
         qkv_cls: Query, key and value of the class token, (B, 1, 3, C).
         qkv: The same of the image tokens, (B, H, W, 3, C).
-        weights: One depthwise (Cw, 1, K, K) filter bank per window; the Cw add up to C.
-        biases: One (Cw,) per window.
+        filters: What ``pack_filters`` returned.
         num_heads: Number of heads.
         scale: Factor of the attention.
 
@@ -82,7 +93,7 @@ def conv_attention(
     """
     out_cls, out = factorized_attention(qkv_cls, qkv, num_heads, scale)
     q, _, v = qkv.unbind(-2)  # unbind, not indexing: one gradient buffer instead of three
-    return out_cls, out + conv_rel_pos_enc(q, v, weights, biases)
+    return out_cls, out + conv_rel_pos_enc(q, v, *filters)
 
 
 def _heads(x: Tensor, num_heads: int) -> Tensor:
@@ -168,12 +179,36 @@ def conv_rel_pos_enc(q: Tensor, v: Tensor, weights: list[Tensor], biases: list[T
     return q * torch.cat(encoded, dim=1).permute(0, 2, 3, 1)
 
 
-def linear_add(tokens: Tokens, weight: Tensor, bias: Tensor, residual: Tokens | None) -> Tokens:
-    """Return ``linear(x)`` of each tensor, (..., C) -> (..., D), plus its residual if there are any."""
+def linear_add(
+    tokens: Tokens,
+    weight: Tensor,
+    bias: Tensor,
+    residual: Tokens | None,
+    factor: Tensor | None,
+) -> Tokens:
+    """Return ``linear(x)`` of each tensor, or ``residual + factor * linear(x)``.
+
+    Args:
+        tokens: Tensors (B, ..., C).
+        weight: (D, C).
+        bias: (D,).
+        residual: As many tensors (B, ..., D), or None.
+        factor: A factor for each sample, (B,), or None for 1. With drop path it is 0, or more than 1.
+
+    Returns:
+        Tensors (B, ..., D).
+    """
     out = tuple(F.linear(x, weight, bias) for x in tokens)
     if residual is None:
         return out
-    return tuple(skip + x for skip, x in zip(residual, out, strict=True))
+    return tuple(_add(skip, x, factor) for skip, x in zip(residual, out, strict=True))
+
+
+def _add(x: Tensor, branch: Tensor, factor: Tensor | None) -> Tensor:
+    """Return ``x + factor * branch``, both (B, ..., C)."""
+    if factor is None:
+        return x + branch
+    return x + factor.view(-1, *[1] * (x.dim() - 1)) * branch  # (B,) -> (B, 1, ..., 1)
 
 
 def norm_mlp(
@@ -183,25 +218,25 @@ def norm_mlp(
     eps: float,
     weights: tuple[Tensor, Tensor],
     biases: tuple[Tensor, Tensor],
-    residual: bool,
+    factor: Tensor | None,
 ) -> Tokens:
-    """Return ``mlp(layer_norm(x))`` of each tensor, plus ``x`` with ``residual``.
+    """Return ``x + factor * mlp(layer_norm(x))`` of each tensor.
 
     Args:
-        tokens: Tensors (..., C).
+        tokens: Tensors (B, ..., C).
         gamma: Scale of the norm, (C,).
         beta: Shift of the norm, (C,).
         eps: Added to the variance.
         weights: Of the two linear layers, (D, C) and (C, D).
         biases: (D,) and (C,).
-        residual: Whether ``x`` is added.
+        factor: A factor for each sample, (B,), or None for 1.
 
     Returns:
         The shapes of ``tokens``.
     """
     hidden = _norm_linear(tokens, gamma, beta, eps, weights[0], biases[0])
     hidden = tuple(F.gelu(x) for x in hidden)
-    return linear_add(hidden, weights[1], biases[1], tokens if residual else None)
+    return linear_add(hidden, weights[1], biases[1], tokens, factor)
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -213,24 +248,24 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     return out.permute(0, 2, 3, 1)
 
 
-def scale_exchange(maps: list[Tensor], residuals: list[Tensor] | None = None) -> list[Tensor]:
-    """Give each scale the sum of all scales, each resized to it, plus its residual.
+def scale_exchange(
+    maps: list[Tensor], residuals: list[Tensor], factors: list[Tensor | None]
+) -> list[Tensor]:
+    """Give each scale its residual plus its factor times the sum of all scales, each resized to it.
 
     Args:
         maps: One (B, Hi, Wi, C) per scale; sizes may differ, channels may not.
-        residuals: As many of the same shapes, or None.
+        residuals: As many of the same shapes.
+        factors: As many factors for each sample, (B,), or None for 1.
 
     Returns:
         One (B, Hi, Wi, C) per scale, in the same order.
     """
-    sums = []
-    for own, target in enumerate(maps):
-        size = target.shape[1:3]
-        total = target
+    outs = []
+    for own, (residual, factor) in enumerate(zip(residuals, factors, strict=True)):
+        total = maps[own]
         for other, source in enumerate(maps):
             if other != own:
-                total = total + resize(source, size)
-        sums.append(total)
-    if residuals is None:
-        return sums
-    return [x + total for x, total in zip(residuals, sums, strict=True)]
+                total = total + resize(source, total.shape[1:3])
+        outs.append(_add(residual, total, factor))
+    return outs

@@ -9,7 +9,7 @@ from . import tuning
 from .kernels.attention import attention_grad_kernel, attention_kernel
 from .kernels.context import join_context_kernel, join_grad_kernel, token_product_kernel
 from .launching import define, launch, wrap_triton
-from .pack_filters import PackedFilters, pack_bytes, pack_filters
+from .pack_filters import PackedFilters, pack_bytes
 from .window_grad import window_grad
 
 
@@ -268,37 +268,12 @@ def _autocast(x: Tensor) -> Tensor:
     return x
 
 
-def conv_attention_packed(
-    qkv_cls: Tensor,
-    qkv: Tensor,
-    filters: PackedFilters,
-    num_heads: int,
-    scale: float,
-    max_splits: int = tuning.MAX_SPLITS,
-) -> tuple[Tensor, Tensor]:
-    """``conv_attention`` with filters that were packed before; one packing serves all blocks of a stage."""
-    _check(qkv_cls, qkv, filters, num_heads)
-    qkv_cls, qkv = _autocast(qkv_cls).contiguous(), _autocast(qkv).contiguous()
-    return conv_attention_op(qkv_cls, qkv, *filters, num_heads, scale, max_splits)[:2]
-
-
 def conv_attention(
-    qkv_cls: Tensor,
-    qkv: Tensor,
-    weights: Sequence[Tensor],
-    biases: Sequence[Tensor],
-    num_heads: int,
-    scale: float,
+    qkv_cls: Tensor, qkv: Tensor, filters: PackedFilters, num_heads: int, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Return ``scale * Q (softmax(K)^T V) + Q * depthwise_conv(V)``; no convolution for the class token.
 
-    Args:
-        qkv_cls: Query, key and value of the class token, (B, 1, 3, C).
-        qkv: The same of the image tokens, (B, H, W, 3, C).
-        weights: One (Cw, 1, K, K) filter bank per window; the Cw, whole heads, add up to C.
-        biases: One (Cw,) per window.
-        num_heads: Number of heads.
-        scale: Factor of the factorized attention.
+    See ``reference.conv_attention``.
 
     Returns:
         (B, 1, C) and (B, H, W, C) in the dtype of ``qkv``, under autocast in the autocast dtype. The filters
@@ -307,5 +282,7 @@ def conv_attention(
     Raises:
         ValueError: If the shapes do not fit together.
     """
-    filters = pack_filters(weights, biases, num_heads)
-    return conv_attention_packed(qkv_cls, qkv, filters, num_heads, scale)
+    _check(qkv_cls, qkv, filters, num_heads)
+    qkv_cls, qkv = _autocast(qkv_cls).contiguous(), _autocast(qkv).contiguous()
+    settings = num_heads, scale, tuning.MAX_SPLITS
+    return conv_attention_op(qkv_cls, qkv, *filters, *settings)[:2]

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..common import map_rows, rows
-from .layer_norm import add_norm_op, grad_of_norm, norm_dtype
+from .layer_norm import layer_norm_backward, layer_norm_op, norm_dtype
 
 
 def norm_qkv(
@@ -35,7 +35,7 @@ class NormLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, gamma, beta, eps, weight, bias):
         dtype = norm_dtype(x)
-        _, normed, mean, rstd = add_norm_op(x, None, gamma, beta, eps, dtype)
+        normed, mean, rstd = layer_norm_op(x, gamma, beta, eps, dtype)
         ctx.save_for_backward(x, mean, rstd, gamma, beta, weight, bias)
         ctx.eps, ctx.dtype = eps, dtype
         return F.linear(normed, weight.to(dtype), bias.to(dtype))
@@ -44,9 +44,9 @@ class NormLinear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         x, mean, rstd, gamma, beta, weight, bias = ctx.saved_tensors
-        normed = add_norm_op(x, None, gamma, beta, ctx.eps, ctx.dtype)[1]
+        normed = layer_norm_op(x, gamma, beta, ctx.eps, ctx.dtype)[0]
         d_normed, d_weight, d_bias = linear_grads(grad, normed, weight, bias)
-        d_norm = grad_of_norm(None, d_normed, x, mean, rstd, gamma)
+        d_norm = layer_norm_backward(d_normed, None, x, mean, rstd, gamma)
         return *d_norm, None, d_weight, d_bias
 
 

@@ -70,12 +70,7 @@ class PackedFilters(NamedTuple):
 def pack_filters(
     weights: Sequence[Tensor], biases: Sequence[Tensor], num_heads: int
 ) -> PackedFilters:
-    """Pack the filters of a stage once for all its blocks: two launches.
-
-    Args:
-        weights: One (Cw, 1, K, K) filter bank per window, K odd; the Cw are whole heads.
-        biases: One (Cw,) per window.
-        num_heads: Number of heads, all windows together.
+    """Pack the filters of a stage for all its blocks, two launches; see ``reference.pack_filters``.
 
     Raises:
         ValueError: If the shapes do not fit together.

@@ -7,18 +7,18 @@ from .. import reference
 from ..common import wants_gradient
 
 
-def scale_exchange(maps: list[Tensor], residuals: list[Tensor] | None = None) -> list[Tensor]:
-    """Give each scale the sum of all scales, each resized to it, plus its residual.
-
-    See ``reference.scale_exchange``.
-    """
-    if wants_gradient(*maps, *(residuals or ())) or torch.compiler.is_compiling():
-        return reference.scale_exchange(maps, residuals)
-    sums = []
-    for own, target in enumerate(maps):
-        total = target.clone() if residuals is None else residuals[own] + target
+def scale_exchange(
+    maps: list[Tensor], residuals: list[Tensor], factors: list[Tensor | None]
+) -> list[Tensor]:
+    """Give each scale its residual and the sum of all scales; see ``reference.scale_exchange``."""
+    scaled = any(factor is not None for factor in factors)
+    if scaled or wants_gradient(*maps, *residuals) or torch.compiler.is_compiling():
+        return reference.scale_exchange(maps, residuals, factors)
+    outs = []
+    for own, (target, residual) in enumerate(zip(maps, residuals, strict=True)):
+        total = residual + target
         for other, source in enumerate(maps):
             if other != own:
                 total += reference.resize(source, target.shape[1:3])
-        sums.append(total)
-    return sums
+        outs.append(total)
+    return outs

@@ -3,7 +3,6 @@
 import triton
 import triton.language as tl
 
-from .layer_norm import normalize_tile
 from .windows import locate, origin, window_sum
 
 
@@ -13,16 +12,10 @@ def conv_pos_enc_kernel(
     weight,
     bias,
     out,
-    gamma,
-    beta,
-    normed,
-    mean,
-    rstd,
     height,
     width,
     tiles_y,
     tiles_x,
-    eps,
     count: tl.constexpr,
     size: tl.constexpr,
     flip: tl.constexpr,
@@ -30,7 +23,7 @@ def conv_pos_enc_kernel(
     block_w: tl.constexpr,
     block_c: tl.constexpr,
 ):
-    """x + convolution of x for a tile; with ``normed`` its norm over all channels too."""
+    """x + convolution of x for a tile; ``flip`` turns the filters round, for the gradient."""
     blocks: tl.constexpr = (count + block_c - 1) // block_c
     tile = tl.program_id(0) // blocks
     image, first_y, first_x, dy, dx = locate(tile, tiles_y, tiles_x, block_h, block_w)
@@ -61,15 +54,6 @@ def conv_pos_enc_kernel(
         total += tl.load(bias + channels, keep, 0.0).to(tl.float32)[None, :]
     there_n = (first_y + dy < height) & (first_x + dx < width)
     there = there_n[:, None] & keep[None, :]
-    near = dy * width + dx
-    where = near[:, None] * count + channels[None, :]
+    where = (dy * width + dx)[:, None] * count + channels[None, :]
     total += tl.load(x + token * count + where, there, 0.0).to(tl.float32)
-    rounded = total.to(out.dtype.element_ty)
-    tl.store(out + token * count + where, rounded, there)
-    if normed is not None:
-        row, center, scale = normalize_tile(
-            rounded.to(tl.float32), gamma, beta, channels, keep, eps, count
-        )
-        tl.store(normed + token * count + where, row.to(normed.dtype.element_ty), there)
-        tl.store(mean + token + near, center, there_n)
-        tl.store(rstd + token + near, scale, there_n)
+    tl.store(out + token * count + where, total.to(out.dtype.element_ty), there)

@@ -5,23 +5,10 @@ import triton.language as tl
 
 
 @triton.jit
-def normalize_tile(x, gamma, beta, channels, keep, eps, count: tl.constexpr):
-    """(block_n, block_c) in float32 -> its norm, mean and 1 / standard deviation."""
-    mean = tl.sum(tl.where(keep[None, :], x, 0.0), 1) / count
-    centered = tl.where(keep[None, :], x - mean[:, None], 0.0)
-    rstd = 1.0 / tl.sqrt(tl.sum(centered * centered, 1) / count + eps)
-    weight = tl.load(gamma + channels, keep, 0.0).to(tl.float32)
-    bias = tl.load(beta + channels, keep, 0.0).to(tl.float32)
-    return centered * rstd[:, None] * weight[None, :] + bias[None, :], mean, rstd
-
-
-@triton.jit
 def layer_norm_kernel(
     x,
-    branch,
     gamma,
     beta,
-    total,
     normed,
     mean,
     rstd,
@@ -31,7 +18,7 @@ def layer_norm_kernel(
     block_n: tl.constexpr,
     block_c: tl.constexpr,
 ):
-    """Norm of some tokens; with ``branch``, norm of x + branch, which is stored too."""
+    """Norm of some tokens."""
     first = tl.program_id(0).to(tl.int64) * block_n
     near = tl.arange(0, block_n)
     channels = tl.arange(0, block_c)
@@ -40,12 +27,12 @@ def layer_norm_kernel(
     there = there_n[:, None] & keep[None, :]
     where = first * count + near[:, None] * count + channels[None, :]
     value = tl.load(x + where, there, 0.0).to(tl.float32)
-    if branch is not None:
-        value += tl.load(branch + where, there, 0.0).to(tl.float32)
-        rounded = value.to(total.dtype.element_ty)
-        tl.store(total + where, rounded, there)
-        value = rounded.to(tl.float32)
-    row, center, scale = normalize_tile(value, gamma, beta, channels, keep, eps, count)
+    center = tl.sum(tl.where(keep[None, :], value, 0.0), 1) / count
+    value = tl.where(keep[None, :], value - center[:, None], 0.0)
+    scale = 1.0 / tl.sqrt(tl.sum(value * value, 1) / count + eps)
+    weight = tl.load(gamma + channels, keep, 0.0).to(tl.float32)
+    bias = tl.load(beta + channels, keep, 0.0).to(tl.float32)
+    row = value * scale[:, None] * weight[None, :] + bias[None, :]
     tl.store(normed + where, row.to(normed.dtype.element_ty), there)
     tl.store(mean + first + near, center, there_n)
     tl.store(rstd + first + near, scale, there_n)
@@ -54,7 +41,7 @@ def layer_norm_kernel(
 @triton.jit
 def layer_norm_grad_kernel(
     d_normed,
-    d_total,
+    d_skip,
     x,
     mean,
     rstd,
@@ -67,7 +54,7 @@ def layer_norm_grad_kernel(
     block_n: tl.constexpr,
     block_c: tl.constexpr,
 ):
-    """Gradient of the norm's input, plus ``d_total``; every program's share of the parameters' gradients."""
+    """Gradient of the norm's input, plus ``d_skip``; every program's share of the parameters' gradients."""
     program = tl.program_id(0)
     channels = tl.arange(0, block_c)
     keep = channels < count
@@ -89,8 +76,8 @@ def layer_norm_grad_kernel(
         grad = grad * weight[None, :]
         along = tl.sum(tl.where(there, grad * value, 0.0), 1) / count
         result = (grad - tl.sum(grad, 1)[:, None] / count - value * along[:, None]) * scale[:, None]
-        if d_total is not None:
-            result += tl.load(d_total + where, there, 0.0).to(tl.float32)
+        if d_skip is not None:
+            result += tl.load(d_skip + where, there, 0.0).to(tl.float32)
         tl.store(d_x + where, result.to(d_x.dtype.element_ty), there)
     table += program.to(tl.int64) * 2 * count
     tl.store(table + channels, tl.sum(d_gamma, 0), keep)

@@ -63,12 +63,42 @@ def resized_back(grad, image, y, x, there, channels, h, w, height, width, count:
 
 
 @triton.jit
+def scaled(
+    source,
+    factor,
+    image,
+    y,
+    x,
+    there,
+    channels,
+    h,
+    w,
+    height,
+    width,
+    count: tl.constexpr,
+    back: tl.constexpr,
+):
+    """A map of h x w, resized to height x width, times the factor of its image; ``back`` transposes that."""
+    if back:
+        total = resized_back(source, image, y, x, there, channels, h, w, height, width, count)
+    else:
+        total = resized(source, image, y, x, there, channels, h, w, height, width, count)
+    if factor is not None:
+        total *= tl.load(factor + image).to(tl.float32)
+    return total
+
+
+@triton.jit
 def scale_exchange_kernel(
     own,
     residual,
     a,
     b,
     c,
+    own_factor,
+    a_factor,
+    b_factor,
+    c_factor,
     out,
     height,
     width,
@@ -86,7 +116,7 @@ def scale_exchange_kernel(
     block_w: tl.constexpr,
     block_c: tl.constexpr,
 ):
-    """own + residual + other maps resized to it, for a tile; with ``back`` the transposed resizes."""
+    """residual + own + other maps resized to it, for a tile, all but the residual times their factors."""
     blocks: tl.constexpr = (count + block_c - 1) // block_c
     tile = tl.program_id(0) // blocks
     image, first_y, first_x, dy, dx = locate(tile, tiles_y, tiles_x, block_h, block_w)
@@ -96,20 +126,20 @@ def scale_exchange_kernel(
     where = origin(image, first_y, first_x, height, width) * count
     where += (dy * width + dx)[:, None] * count + channels[None, :]
     total = tl.load(own + where, there, 0.0).to(tl.float32)
+    if own_factor is not None:
+        total *= tl.load(own_factor + image).to(tl.float32)
     if residual is not None:
         total += tl.load(residual + where, there, 0.0).to(tl.float32)
-    if back:
-        if a is not None:
-            total += resized_back(a, image, y, x, there, channels, a_h, a_w, height, width, count)
-        if b is not None:
-            total += resized_back(b, image, y, x, there, channels, b_h, b_w, height, width, count)
-        if c is not None:
-            total += resized_back(c, image, y, x, there, channels, c_h, c_w, height, width, count)
-    else:
-        if a is not None:
-            total += resized(a, image, y, x, there, channels, a_h, a_w, height, width, count)
-        if b is not None:
-            total += resized(b, image, y, x, there, channels, b_h, b_w, height, width, count)
-        if c is not None:
-            total += resized(c, image, y, x, there, channels, c_h, c_w, height, width, count)
+    if a is not None:
+        total += scaled(
+            a, a_factor, image, y, x, there, channels, a_h, a_w, height, width, count, back
+        )
+    if b is not None:
+        total += scaled(
+            b, b_factor, image, y, x, there, channels, b_h, b_w, height, width, count, back
+        )
+    if c is not None:
+        total += scaled(
+            c, c_factor, image, y, x, there, channels, c_h, c_w, height, width, count, back
+        )
     tl.store(out + where, total.to(out.dtype.element_ty), there)
