@@ -2,22 +2,10 @@
 
 ``reference`` is the mathematics in ordinary PyTorch operations, written to be read; ``plain`` is PyTorch
 too, rearranged to be fast and to keep little for the backward pass; ``fused`` is written in Triton, for
-CUDA. The last two are tested against the first.
+CUDA. The last two are tested against the first. An operation has one name, as a function and as a file.
 """
 
 from .backend import BACKENDS, check_backend, fused_available, select
-from .conv_pos_enc import conv_pos_enc
-from .conv_rel_pos_enc import conv_rel_pos_enc
-from .factorized_attention import factorized_attention
-from .scale_exchange import scale_exchange
+from .common import add_branch, add_branches
 
-__all__ = [
-    'BACKENDS',
-    'check_backend',
-    'conv_pos_enc',
-    'conv_rel_pos_enc',
-    'factorized_attention',
-    'fused_available',
-    'scale_exchange',
-    'select',
-]
+__all__ = ['BACKENDS', 'add_branch', 'add_branches', 'check_backend', 'fused_available', 'select']

@@ -22,8 +22,8 @@ def check_backend(backend: str) -> str:
         raise ValueError(f'backend must be one of {BACKENDS}, got {backend!r}')
     if backend == 'fused' and not _triton_runs():
         raise RuntimeError(
-            'the fused operations need a CUDA device and the package triton (it comes with the CUDA '
-            'builds of PyTorch); leave fused=None to use them only where they run'
+            'the fused operations need a CUDA device of compute capability 8.0 or above and the package '
+            "triton (it comes with the CUDA builds of PyTorch); backend='auto' uses them only where they run"
         )
     return backend
 
@@ -52,13 +52,33 @@ def _triton_runs() -> bool:
 def select(backend: str, x: Tensor) -> ModuleType:
     """Return the module whose functions are to work on ``x``.
 
-    A tracer gets the reference: it sees through ordinary operations only. In float64, which the fused
-    operations do not take, the plain ones run.
+    While a program is traced for export, the reference runs under every word: an exported program must not
+    need mmcoat's own operators. ``torch.compile`` gets what runs without it.
+
+    Raises:
+        RuntimeError: ``backend`` is ``'fused'``, and its operations do not take ``x``.
     """
-    if backend == 'reference' or torch.jit.is_tracing():
+    if backend == 'reference' or _exporting():
         return reference
-    if backend == 'plain' or x.dtype == torch.float64 or not fused_available(x.device):
+    takes = x.dtype != torch.float64 and fused_available(x.device)
+    if backend == 'plain' or (backend == 'auto' and not takes):
         return plain
+    if not takes:
+        raise RuntimeError(
+            "backend='fused' takes float32, float16 and bfloat16 on a CUDA device of compute capability 8.0 "
+            f'or above, got {x.dtype} on {x.device}; move the model and its input there, or choose '
+            "backend='auto'"
+        )
     from . import fused
 
     return fused
+
+
+def _exporting() -> bool:
+    """Whether torch.jit.trace, torch.export or torch.onnx.export traces.
+
+    torch.onnx.export goes through one of the other two.
+    """
+    # torch 2.6 cannot tell export from compile
+    is_exporting = getattr(torch.compiler, 'is_exporting', None)
+    return torch.jit.is_tracing() or (is_exporting is not None and is_exporting())

@@ -1,12 +1,11 @@
-"""The reference form: what the other two must equal, in value and gradient."""
+"""The six operations as the paper has them, in ordinary PyTorch: what the other forms must equal.
 
+Values and gradients of ``plain`` and ``fused`` are tested against these functions.
+"""
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from .conv_pos_enc import conv_pos_enc
-from .conv_rel_pos_enc import conv_rel_pos_enc
-from .factorized_attention import factorized_attention
-from .scale_exchange import scale_exchange as _exchange
 
 __all__ = [
     'conv_attention',
@@ -14,11 +13,32 @@ __all__ = [
     'linear_add',
     'norm_mlp',
     'norm_qkv',
+    'pack_filters',
     'scale_exchange',
 ]
 
-
+Filters = tuple[
+    list[Tensor], list[Tensor]
+]  # weights (Cw, 1, K, K) and biases (Cw,), one per window
 Tokens = tuple[Tensor, ...]  # the class token (B, 1, C) and the image tokens (B, H, W, C), say
+
+
+def conv_pos_enc(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return ``x + depthwise_conv(x)``.
+
+    Args:
+        x: Image tokens, (B, H, W, C).
+        weight: Depthwise filters, (C, 1, K, K) with odd K.
+        bias: (C,).
+
+    Returns:
+        (B, H, W, C).
+    """
+    channels, _, window, _ = weight.shape
+    # (B, H, W, C) -> (B, C, H, W), a view
+    feature = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=window // 2, groups=channels)
+    # (B, C, H, W) -> (B, H, W, C)
+    return x + feature.permute(0, 2, 3, 1)
 
 
 def norm_qkv(
@@ -43,21 +63,28 @@ def _norm_linear(tokens, gamma, beta, eps, weight, bias) -> Tokens:
     return tuple(F.linear(x, weight, bias) for x in normed)
 
 
+def pack_filters(weights: list[Tensor], biases: list[Tensor], num_heads: int) -> Filters:
+    """Return the filters of the relative position encoding as ``conv_attention`` of this form takes them.
+
+    A stage does this once for all its blocks. Here nothing is packed.
+
+    Args:
+        weights: One depthwise (Cw, 1, K, K) filter bank per window, K odd; the Cw, whole heads, add up to C.
+        biases: One (Cw,) per window.
+        num_heads: Number of heads, all windows together.
+    """
+    return list(weights), list(biases)
+
+
 def conv_attention(
-    qkv_cls: Tensor,
-    qkv: Tensor,
-    weights: list[Tensor],
-    biases: list[Tensor],
-    num_heads: int,
-    scale: float,
+    qkv_cls: Tensor, qkv: Tensor, filters: Filters, num_heads: int, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Return factorized attention with the convolutional relative position encoding.
 
     Args:
         qkv_cls: Query, key and value of the class token, (B, 1, 3, C).
         qkv: The same of the image tokens, (B, H, W, 3, C).
-        weights: One depthwise (Cw, 1, K, K) filter bank per window; the Cw add up to C.
-        biases: One (Cw,) per window.
+        filters: What ``pack_filters`` returned.
         num_heads: Number of heads.
         scale: Factor of the attention.
 
@@ -66,15 +93,122 @@ def conv_attention(
     """
     out_cls, out = factorized_attention(qkv_cls, qkv, num_heads, scale)
     q, _, v = qkv.unbind(-2)  # unbind, not indexing: one gradient buffer instead of three
-    return out_cls, out + conv_rel_pos_enc(q, v, weights, biases)
+    return out_cls, out + conv_rel_pos_enc(q, v, *filters)
 
 
-def linear_add(tokens: Tokens, weight: Tensor, bias: Tensor, residual: Tokens | None) -> Tokens:
-    """Return ``linear(x)`` of each tensor, (..., C) -> (..., D), plus its residual if there are any."""
+def _heads(x: Tensor, num_heads: int) -> Tensor:
+    """(B, ..., C) -> (B, heads, N, C / heads), a view where the layout allows it."""
+    x = x.flatten(1, -2) if x.dim() > 3 else x
+    return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+
+
+def attention_context(k_cls: Tensor, v_cls: Tensor, k: Tensor, v: Tensor, num_heads: int) -> Tensor:
+    """Return ``softmax(K)^T V`` per head; the softmax runs over all tokens, the class token included.
+
+    Args:
+        k_cls: Key of the class token, (B, 1, C).
+        v_cls: Value of the class token, (B, 1, C).
+        k: Keys of the image tokens, (B, H, W, C).
+        v: Values of the image tokens, (B, H, W, C).
+        num_heads: Number of heads.
+
+    Returns:
+        (B, heads, C / heads, C / heads), in the dtype of ``v``.
+    """
+    k, v = _heads(k, num_heads), _heads(v, num_heads)
+    k_cls, v_cls = _heads(k_cls, num_heads), _heads(v_cls, num_heads)
+    # The class token stays outside the large tensors: its part of the sum is added at the end. The maximum
+    # only keeps exp() in range, so no gradient needs to pass through it.
+    top = torch.maximum(k.detach().amax(2, keepdim=True), k_cls.detach())  # (B, heads, 1, Ch)
+    weight, weight_cls = (k - top).exp(), (k_cls - top).exp()
+    total = weight.sum(2, keepdim=True) + weight_cls  # (B, heads, 1, Ch)
+    if (
+        v.dtype == torch.float16
+    ):  # an unnormalised sum over many tokens would leave the range of fp16
+        weight, weight_cls, total = weight / total, weight_cls / total, torch.ones_like(total)
+    context = weight.to(v.dtype).transpose(-1, -2) @ v + (
+        weight_cls.to(v.dtype).transpose(-1, -2) * v_cls
+    )
+    return (context / total.transpose(-1, -2)).to(v.dtype)
+
+
+def factorized_attention(
+    qkv_cls: Tensor, qkv: Tensor, num_heads: int, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Return ``scale * Q (softmax(K)^T V)`` for the class token and for the image tokens.
+
+    Args:
+        qkv_cls: Query, key and value of the class token, (B, 1, 3, C).
+        qkv: The same of the image tokens, (B, H, W, 3, C).
+        num_heads: Number of heads.
+        scale: Factor of the result; it goes into the small matrix, never into Q, which the relative
+            position encoding uses unscaled.
+
+    Returns:
+        (B, 1, C) and (B, H, W, C).
+    """
+    q_cls, k_cls, v_cls = qkv_cls.unbind(-2)
+    q, k, v = qkv.unbind(-2)
+    context = scale * attention_context(k_cls, v_cls, k, v, num_heads)
+    out_cls = _heads(q_cls, num_heads) @ context
+    out = _heads(q, num_heads) @ context
+    # (B, heads, N, Ch) -> (B, N, C) -> the shape of q
+    out_cls = out_cls.transpose(1, 2).reshape(q_cls.shape)
+    return out_cls, out.transpose(1, 2).reshape(q.shape)
+
+
+def conv_rel_pos_enc(q: Tensor, v: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
+    """Return ``q * depthwise_conv(v)``; each group of heads has a window of its own.
+
+    Args:
+        q: Queries of the image tokens, (B, H, W, C), heads one after another in C.
+        v: Values of the image tokens, (B, H, W, C).
+        weights: One (Cw, 1, K, K) filter bank per window; the Cw add up to C.
+        biases: One (Cw,) per window.
+
+    Returns:
+        (B, H, W, C).
+    """
+    v_map = v.permute(0, 3, 1, 2)  # (B, H, W, C) -> (B, C, H, W), a view
+    groups = v_map.split([weight.shape[0] for weight in weights], dim=1)
+    encoded = [
+        F.conv2d(group, weight, bias, padding=weight.shape[-1] // 2, groups=weight.shape[0])
+        for group, weight, bias in zip(groups, weights, biases, strict=True)
+    ]
+    # (B, C, H, W) -> (B, H, W, C)
+    return q * torch.cat(encoded, dim=1).permute(0, 2, 3, 1)
+
+
+def linear_add(
+    tokens: Tokens,
+    weight: Tensor,
+    bias: Tensor,
+    residual: Tokens | None,
+    factor: Tensor | None,
+) -> Tokens:
+    """Return ``linear(x)`` of each tensor, or ``residual + factor * linear(x)``.
+
+    Args:
+        tokens: Tensors (B, ..., C).
+        weight: (D, C).
+        bias: (D,).
+        residual: As many tensors (B, ..., D), or None.
+        factor: A factor for each sample, (B,), or None for 1. With drop path it is 0, or more than 1.
+
+    Returns:
+        Tensors (B, ..., D).
+    """
     out = tuple(F.linear(x, weight, bias) for x in tokens)
     if residual is None:
         return out
-    return tuple(skip + x for skip, x in zip(residual, out, strict=True))
+    return tuple(_add(skip, x, factor) for skip, x in zip(residual, out, strict=True))
+
+
+def _add(x: Tensor, branch: Tensor, factor: Tensor | None) -> Tensor:
+    """Return ``x + factor * branch``, both (B, ..., C)."""
+    if factor is None:
+        return x + branch
+    return x + factor.view(-1, *[1] * (x.dim() - 1)) * branch  # (B,) -> (B, 1, ..., 1)
 
 
 def norm_mlp(
@@ -84,38 +218,54 @@ def norm_mlp(
     eps: float,
     weights: tuple[Tensor, Tensor],
     biases: tuple[Tensor, Tensor],
-    residual: bool,
+    factor: Tensor | None,
 ) -> Tokens:
-    """Return ``mlp(layer_norm(x))`` of each tensor, plus ``x`` with ``residual``.
+    """Return ``x + factor * mlp(layer_norm(x))`` of each tensor.
 
     Args:
-        tokens: Tensors (..., C).
+        tokens: Tensors (B, ..., C).
         gamma: Scale of the norm, (C,).
         beta: Shift of the norm, (C,).
         eps: Added to the variance.
         weights: Of the two linear layers, (D, C) and (C, D).
         biases: (D,) and (C,).
-        residual: Whether ``x`` is added.
+        factor: A factor for each sample, (B,), or None for 1.
 
     Returns:
         The shapes of ``tokens``.
     """
     hidden = _norm_linear(tokens, gamma, beta, eps, weights[0], biases[0])
     hidden = tuple(F.gelu(x) for x in hidden)
-    return linear_add(hidden, weights[1], biases[1], tokens if residual else None)
+    return linear_add(hidden, weights[1], biases[1], tokens, factor)
 
 
-def scale_exchange(maps: list[Tensor], residuals: list[Tensor] | None = None) -> list[Tensor]:
-    """Give each scale the sum of all scales, each resized to it, plus its residual.
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bilinear resize of (B, H, W, C) to ``size``, corners not aligned."""
+    if x.shape[1:3] == size:
+        return x
+    # (B, H, W, C) -> (B, C, H, W) -> (B, h, w, C)
+    out = F.interpolate(x.permute(0, 3, 1, 2), size=size, mode='bilinear', align_corners=False)
+    return out.permute(0, 2, 3, 1)
+
+
+def scale_exchange(
+    maps: list[Tensor], residuals: list[Tensor], factors: list[Tensor | None]
+) -> list[Tensor]:
+    """Give each scale its residual plus its factor times the sum of all scales, each resized to it.
 
     Args:
         maps: One (B, Hi, Wi, C) per scale; sizes may differ, channels may not.
-        residuals: As many of the same shapes, or None.
+        residuals: As many of the same shapes.
+        factors: As many factors for each sample, (B,), or None for 1.
 
     Returns:
         One (B, Hi, Wi, C) per scale, in the same order.
     """
-    sums = _exchange(maps)
-    if residuals is None:
-        return sums
-    return [x + total for x, total in zip(residuals, sums, strict=True)]
+    outs = []
+    for own, (residual, factor) in enumerate(zip(residuals, factors, strict=True)):
+        total = maps[own]
+        for other, source in enumerate(maps):
+            if other != own:
+                total = total + resize(source, total.shape[1:3])
+        outs.append(_add(residual, total, factor))
+    return outs

@@ -1,15 +1,13 @@
 """CoaT's two blocks: serial, within one scale, and parallel, across scales (paper section 3.4)."""
 
-import torch
 from torch import Tensor, nn
 
 from mmcoat import ops
 
-from .conv_attention import ConvPosEnc, ConvRelPosEnc, FactorizedConvAttention
-from .tokens import DropPath
+from .conv_attention import ConvPosEnc, FactorizedConvAttention
+from .tokens import DropPath, Tokens
 
 BLOCK_NORM_EPS = 1e-6  # the patch embedding keeps PyTorch's 1e-5
-Tokens = tuple[Tensor, Tensor]  # class token (B, 1, C), image tokens (B, H, W, C)
 
 
 class Mlp(nn.Module):
@@ -29,24 +27,34 @@ class Mlp(nn.Module):
         self.drop = nn.Dropout(drop_rate)
         self.backend = 'auto'
 
-    def forward(self, tokens: Tokens, norm: nn.LayerNorm, residual: bool) -> Tokens:
-        """Return the MLP of the normed tokens, added to the tokens with ``residual``.
+    def forward(
+        self, scales: list[Tokens], norms: list[nn.LayerNorm], drop_path: DropPath
+    ) -> list[Tokens]:
+        """Return the tokens of each scale plus what ``drop_path`` keeps of the MLP of the normed tokens.
 
         Args:
-            tokens: Tensors (..., C).
-            norm: The norm before; it belongs to the block.
-            residual: Whether the tokens are added.
+            scales: One (class token, image tokens) per scale.
+            norms: The norm before, one per scale; it belongs to the block.
+            drop_path: Of the residual branch; it belongs to the block.
 
         Returns:
-            The shapes of ``tokens``.
+            The shapes of ``scales``.
         """
         if self.training and self.drop.p > 0:
-            out = [self.drop(self.fc2(self.drop(self.act(self.fc1(norm(x)))))) for x in tokens]
-            return tuple(map(torch.add, tokens, out)) if residual else tuple(out)
-        weights = self.fc1.weight, self.fc2.weight
-        biases = self.fc1.bias, self.fc2.bias
-        run = ops.select(self.backend, tokens[0])
-        return run.norm_mlp(tokens, norm.weight, norm.bias, norm.eps, weights, biases, residual)
+            # every mask of dropout is drawn before the first factor of drop path
+            branches = [self._drop(*scale) for scale in zip(scales, norms, strict=True)]
+            pairs = zip(scales, branches, strict=True)
+            return [ops.add_branches(x, branch, drop_path(x[1])) for x, branch in pairs]
+        run = ops.select(self.backend, scales[0][1])
+        layers = (self.fc1.weight, self.fc2.weight), (self.fc1.bias, self.fc2.bias)
+        return [
+            run.norm_mlp(x, norm.weight, norm.bias, norm.eps, *layers, drop_path(x[1]))
+            for x, norm in zip(scales, norms, strict=True)
+        ]
+
+    def _drop(self, tokens: Tokens, norm: nn.LayerNorm) -> Tokens:
+        """The MLP with dropout, layer by layer."""
+        return tuple(self.drop(self.fc2(self.drop(self.act(self.fc1(norm(x)))))) for x in tokens)
 
 
 class SerialBlock(nn.Module):
@@ -75,15 +83,18 @@ class SerialBlock(nn.Module):
         self.mlp = Mlp(channels, int(channels * mlp_ratio), drop_rate)
         self.drop_path = DropPath(drop_path_rate)
 
-    def forward(self, cls_token: Tensor, x: Tensor, cpe: ConvPosEnc, crpe: ConvRelPosEnc) -> Tokens:
-        """(B, 1, C) and (B, H, W, C) -> the same shapes; ``cpe`` and ``crpe`` belong to the stage."""
-        x = cpe(x)
-        # Without drop path the sums happen inside the operations.
-        inside = not self.drop_path.is_active
-        tokens = self.attn(cls_token, x, self.norm1, crpe, residual=inside)
-        middle = tokens if inside else self.drop_path.add((cls_token, x), tokens)
-        tokens = self.mlp(middle, self.norm2, residual=inside)
-        return tokens if inside else self.drop_path.add(middle, tokens)
+    def forward(self, cls_token: Tensor, x: Tensor, cpe: ConvPosEnc, crpe: tuple) -> Tokens:
+        """(B, 1, C) and (B, H, W, C) -> the same shapes.
+
+        Args:
+            cls_token: (B, 1, C).
+            x: Image tokens, (B, H, W, C).
+            cpe: The position encoding; it belongs to the stage.
+            crpe: The filters that the stage's ``ConvRelPosEnc`` returned.
+        """
+        tokens = cls_token, cpe(x)
+        tokens = self.attn(tokens, self.norm1, crpe, self.drop_path)
+        return self.mlp([tokens], [self.norm2], self.drop_path)[0]
 
 
 class ParallelBranch(nn.Module):
@@ -126,35 +137,26 @@ class ParallelBlock(nn.Module):
         self.backend = 'auto'
 
     def forward(
-        self, tokens: list[Tokens], cpes: list[ConvPosEnc], crpes: list[ConvRelPosEnc]
+        self, tokens: list[Tokens], cpes: list[ConvPosEnc], crpes: list[tuple]
     ) -> list[Tokens]:
         """One (class token, image tokens) per scale -> the same shapes."""
         branches = self.branches.values()
         tokens = [(cls, cpe(x)) for (cls, x), cpe in zip(tokens, cpes, strict=True)]
         attended = [
-            branch.attn(cls, x, branch.norm1, crpe, residual=False)
-            for branch, (cls, x), crpe in zip(branches, tokens, crpes, strict=True)
+            branch.attn(own, branch.norm1, crpe)
+            for branch, own, crpe in zip(branches, tokens, crpes, strict=True)
         ]
-        inside = not self.drop_path.is_active
-        exchanged = self._exchange(attended, tokens if inside else None)
-        if not inside:
-            exchanged = [self.drop_path.add(*pair) for pair in zip(tokens, exchanged, strict=True)]
-        tokens = exchanged
-        branch_tokens = [
-            self.mlp(own, branch.norm2, residual=inside)
-            for branch, own in zip(branches, tokens, strict=True)
-        ]
-        if inside:
-            return branch_tokens
-        return [self.drop_path.add(*pair) for pair in zip(tokens, branch_tokens, strict=True)]
+        tokens = self._exchange(tokens, attended)
+        return self.mlp(tokens, [branch.norm2 for branch in branches], self.drop_path)
 
-    def _exchange(self, tokens: list[Tokens], residuals: list[Tokens] | None) -> list[Tokens]:
-        """Give every scale the sum of all, plus its residual."""
+    def _exchange(self, tokens: list[Tokens], attended: list[Tokens]) -> list[Tokens]:
+        """Return the tokens of every scale plus what drop path keeps of the sum over all scales."""
+        factors = [self.drop_path(x) for _, x in tokens]
+        residuals, maps = ([x for _, x in scales] for scales in (tokens, attended))
+        maps = ops.select(self.backend, maps[0]).scale_exchange(maps, residuals, factors)
         # Class tokens have no size: the exchange gives every scale their sum.
-        cls_sum = sum(cls for cls, _ in tokens)
-        maps = [x for _, x in tokens]
-        run = ops.select(self.backend, maps[0])
-        if residuals is None:
-            return [(cls_sum, x) for x in run.scale_exchange(maps)]
-        maps = run.scale_exchange(maps, [x for _, x in residuals])
-        return [(own + cls_sum, x) for (own, _), x in zip(residuals, maps, strict=True)]
+        cls_sum = sum(cls for cls, _ in attended)
+        return [
+            (ops.add_branch(cls, cls_sum, factor), x)
+            for (cls, _), x, factor in zip(tokens, maps, factors, strict=True)
+        ]

@@ -13,10 +13,10 @@ from mmcoat import checkpoints, ops
 from mmcoat.arch import ARCH_ZOO, is_whole, parse_arch, parse_crpe_window
 from mmcoat.registry import MODELS
 
-from .blocks import BLOCK_NORM_EPS, ParallelBlock, Tokens
+from .blocks import BLOCK_NORM_EPS, ParallelBlock
 from .conv_attention import init_linear
 from .stage import Stage, run_block
-from .tokens import tokens_to_map
+from .tokens import Tokens, tokens_to_map
 
 OUT_TYPES = ('featmap', 'cls_token')
 VALID_ARGUMENTS = (
@@ -326,8 +326,11 @@ class CoaT(BaseModule):
         if not self._uses_parallel():
             return tokens
         cpes = [self.stages[i].cpe for i in self.parallel_stages]
-        crpes = [self.stages[i].crpe for i in self.parallel_stages]
         connected = [tokens[i] for i in self.parallel_stages]
+        crpes = [
+            self.stages[i].crpe(x)
+            for i, (_, x) in zip(self.parallel_stages, connected, strict=True)
+        ]
         for block in self.parallel_blocks:
             connected = run_block(block, connected, cpes, crpes, with_cp=self.with_cp)
         tokens = list(tokens)

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 from mmcoat import ops
 
+from .tokens import DropPath, Tokens
+
 
 class ConvPosEnc(nn.Module):
     """Convolutional position encoding: a depthwise 3x3 convolution, added to its input.
@@ -47,19 +49,18 @@ class ConvRelPosEnc(nn.Module):
         crpe_window: tuple[tuple[int, int], ...] = ((3, 2), (5, 3), (7, 3)),
     ):
         super().__init__()
+        self.backend = 'auto'
+        self.num_heads = num_heads
         width = channels // num_heads
         self.convs = nn.ModuleList()
         for window, heads in crpe_window:
             group = heads * width
             self.convs.append(nn.Conv2d(group, group, window, padding=window // 2, groups=group))
 
-    def filters(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Return weights (Cw, 1, K, K) and biases (Cw,), one per window."""
-        return [conv.weight for conv in self.convs], [conv.bias for conv in self.convs]
-
-    def forward(self, q: Tensor, v: Tensor) -> Tensor:
-        """(B, H, W, C) queries and values -> (B, H, W, C)."""
-        return ops.conv_rel_pos_enc(q, v, *self.filters())
+    def forward(self, x: Tensor) -> tuple:
+        """Return the filters as the operations on tokens like ``x`` take them, once for many blocks."""
+        weights, biases = [c.weight for c in self.convs], [c.bias for c in self.convs]
+        return ops.select(self.backend, x).pack_filters(weights, biases, self.num_heads)
 
 
 class FactorizedConvAttention(nn.Module):
@@ -81,27 +82,28 @@ class FactorizedConvAttention(nn.Module):
         self.drop = nn.Dropout(drop_rate)
 
     def forward(
-        self, cls_token: Tensor, x: Tensor, norm: nn.LayerNorm, crpe: ConvRelPosEnc, residual: bool
-    ) -> tuple[Tensor, Tensor]:
-        """Return the attention of the normed tokens, added to the tokens with ``residual``.
+        self, tokens: Tokens, norm: nn.LayerNorm, crpe: tuple, drop_path: DropPath | None = None
+    ) -> Tokens:
+        """Return the attention of the normed tokens; with ``drop_path``, the tokens plus what it keeps of it.
 
         Args:
-            cls_token: (B, 1, C).
-            x: Image tokens, (B, H, W, C).
+            tokens: Class token (B, 1, C) and image tokens (B, H, W, C).
             norm: The norm before; it belongs to the block.
-            crpe: The relative position encoding; it belongs to the stage.
-            residual: Whether the tokens are added.
+            crpe: Filters of the relative position encoding, as ``ConvRelPosEnc`` returns them.
+            drop_path: Of the residual branch; it belongs to the block.
 
         Returns:
             The shapes of the tokens.
         """
-        run, tokens = ops.select(self.backend, x), (cls_token, x)
+        run, proj = ops.select(self.backend, tokens[1]), (self.proj.weight, self.proj.bias)
         qkv = run.norm_qkv(tokens, norm.weight, norm.bias, norm.eps, self.qkv.weight, self.qkv.bias)
-        out = run.conv_attention(*qkv, *crpe.filters(), self.num_heads, self.scale)
+        out = run.conv_attention(*qkv, crpe, self.num_heads, self.scale)
+        if drop_path is None:
+            return tuple(map(self.drop, run.linear_add(out, *proj, None, None)))
         if self.training and self.drop.p > 0:
-            out = [self.drop(self.proj(part)) for part in out]
-            return (cls_token + out[0], x + out[1]) if residual else tuple(out)
-        return run.linear_add(out, self.proj.weight, self.proj.bias, tokens if residual else None)
+            out = tuple(map(self.drop, run.linear_add(out, *proj, None, None)))
+            return ops.add_branches(tokens, out, drop_path(tokens[1]))
+        return run.linear_add(out, *proj, tokens, drop_path(tokens[1]))
 
 
 def init_linear(module: nn.Module) -> None:

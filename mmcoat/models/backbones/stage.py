@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .blocks import SerialBlock, Tokens
+from .blocks import SerialBlock
 from .conv_attention import ConvPosEnc, ConvRelPosEnc
-from .tokens import map_to_tokens
+from .tokens import Tokens, map_to_tokens
 
 
 class PatchEmbed(nn.Module):
@@ -75,8 +75,9 @@ class Stage(nn.Module):
         """(B, Cin, H, W) -> class token (B, 1, C) and image tokens (B, h, w, C)."""
         x = self.patch_embed(x)
         cls_token = self.cls_token.expand(x.shape[0], -1, -1)
+        crpe = self.crpe(x)
         for block in self.blocks:
-            cls_token, x = run_block(block, cls_token, x, self.cpe, self.crpe, with_cp=self.with_cp)
+            cls_token, x = run_block(block, cls_token, x, self.cpe, crpe, with_cp=self.with_cp)
         return cls_token, x
 
 

@@ -1,4 +1,4 @@
-"""The two ways between convolution maps and tokens, and the residual branch's drop path.
+"""The two ways between convolution maps and tokens, and the drop path of residual branches.
 
 Inside mmcoat the image tokens of one scale are a dense channels-last map (B, H, W, C) with the class token
 (B, 1, C) beside it: convolutions, norms and matrix products all read that layout without a copy.
@@ -6,6 +6,8 @@ Inside mmcoat the image tokens of one scale are a dense channels-last map (B, H,
 
 import torch
 from torch import Tensor
+
+Tokens = tuple[Tensor, Tensor]  # class token (B, 1, C), image tokens (B, H, W, C)
 
 
 def map_to_tokens(x: Tensor) -> Tensor:
@@ -19,7 +21,9 @@ def tokens_to_map(x: Tensor) -> Tensor:
 
 
 class DropPath(torch.nn.Module):
-    """Stochastic depth for a class token and its image tokens: both are kept or dropped together.
+    """Stochastic depth: draws a factor for the residual branch of each sample.
+
+    The class token and the image tokens of a sample get the same factor; the operations apply it.
 
     Args:
         rate: Probability of dropping a sample's residual branch, in [0, 1).
@@ -29,25 +33,12 @@ class DropPath(torch.nn.Module):
         super().__init__()
         self.rate = rate
 
-    @property
-    def is_active(self) -> bool:
-        """Whether ``forward`` changes anything."""
-        return self.training and self.rate > 0.0
-
-    def forward(self, cls_token: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale or drop (B, 1, C) and (B, H, W, C) with one draw per sample."""
-        if not self.is_active:
-            return cls_token, x
+    def forward(self, x: Tensor) -> Tensor | None:
+        """Return 0 or 1 / (1 - rate) for each sample of (B, ..., C), (B,); None where nothing is dropped."""
+        if not self.training or self.rate == 0.0:
+            return None
         keep = 1.0 - self.rate
-        mask = cls_token.new_empty(x.shape[0], 1, 1).bernoulli_(keep).div_(keep)
-        return cls_token * mask, x * mask.unsqueeze(-1).to(x.dtype)
-
-    def add(
-        self, tokens: tuple[Tensor, Tensor], branch: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Return ``tokens`` plus what is kept of their residual branch."""
-        cls_token, x = self(*branch)
-        return tokens[0] + cls_token, tokens[1] + x
+        return x.new_empty(x.shape[0]).bernoulli_(keep).div_(keep)
 
     def extra_repr(self) -> str:
         return f'rate={self.rate}'

@@ -1,18 +1,15 @@
-"""The core of the conv-attention: ``Q (softmax(K)^T V)`` plus the relative position encoding.
-
-The plain twins are ``mmcoat/ops/factorized_attention.py`` and ``mmcoat/ops/conv_rel_pos_enc.py``.
-"""
+"""The core of the conv-attention: ``Q (softmax(K)^T V)`` plus the relative position encoding."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from . import config
-from .attention_kernels import attention_grad_kernel, attention_kernel
-from .context_kernels import join_context_kernel, join_grad_kernel, token_product_kernel
-from .filters import PackedFilters, pack_bytes, pack_filters
+from . import tuning
+from .kernels.attention import attention_grad_kernel, attention_kernel
+from .kernels.context import join_context_kernel, join_grad_kernel, token_product_kernel
 from .launching import define, launch, wrap_triton
+from .pack_filters import PackedFilters, pack_bytes
 from .window_grad import window_grad
 
 
@@ -22,10 +19,10 @@ def _token_product(
     """left^T right per head, (B, splits, C, Ch), with maximum and sum of the softmax, (B, splits, C)."""
     batch, height, width, channels = left.shape
     head_width, tokens = channels // num_heads, height * width
-    used = config.product_heads(head_width) * head_width
-    blocks = config.cdiv(channels, used)
-    block_n = config.token_block(head_width)
-    splits, length = config.splits(tokens, batch * blocks, block_n, max_splits)
+    used = tuning.product_heads(head_width) * head_width
+    blocks = tuning.cdiv(channels, used)
+    block_n = tuning.token_block(head_width)
+    splits, length = tuning.splits(tokens, batch * blocks, block_n, max_splits)
     product = left.new_empty((batch, splits, channels, head_width), dtype=torch.float32)
     top = total = None
     if softmax:
@@ -48,14 +45,14 @@ def _token_product(
         head_width=head_width,
         used=used,
         block_n=block_n,
-        block_c=config.product_block(head_width),
+        block_c=tuning.product_block(head_width),
         num_warps=4,
     )
     return product, top, total
 
 
 def _map_constants(
-    tile: config.Tile,
+    tile: tuning.Tile,
     shape: torch.Size,
     num_heads: int,
     windows: Sequence[int],
@@ -91,10 +88,10 @@ def _join_context(
     context = parts[0].new_empty((batch, channels, head_width))
     top = parts[0].new_empty((batch, channels))
     total = torch.empty_like(top)
-    block_c, block_s, block_j = config.join_block(head_width)
+    block_c, block_s, block_j = tuning.join_block(head_width)
     launch(
         wrap_triton(join_context_kernel),
-        batch * num_heads * config.cdiv(head_width, block_j),
+        batch * num_heads * tuning.cdiv(head_width, block_j),
         *parts,
         *qkv_cls.unbind(2),
         context,
@@ -132,7 +129,7 @@ def conv_attention_op(
     parts = _token_product(k, v, num_heads, True, max_splits)
     out_cls, context, top, total = _join_context(parts, qkv_cls, num_heads, scale)
     out = qkv.new_empty(q.shape)
-    tile = config.attention_tile(q.shape)
+    tile = tuning.attention_tile(q.shape)
     (grid, *tiles), constants = _map_constants(tile, q.shape, num_heads, windows, heads)
     launch(
         wrap_triton(attention_kernel),
@@ -174,7 +171,7 @@ def conv_attention_grad_op(
     d_context, row_sum = torch.empty_like(context), torch.empty_like(top)
     d_qkv_cls, d_qkv = torch.empty_like(qkv_cls), torch.empty_like(qkv)
     head_width = channels // num_heads
-    block_c, block_s, _ = config.join_block(head_width)
+    block_c, block_s, _ = tuning.join_block(head_width)
     launch(
         wrap_triton(join_grad_kernel),
         batch * num_heads,
@@ -196,7 +193,7 @@ def conv_attention_grad_op(
         block_c=block_c,
         num_warps=4,
     )
-    tile = config.attention_grad_tile(q.shape)
+    tile = tuning.attention_grad_tile(q.shape)
     (grid, *tiles), constants = _map_constants(tile, q.shape, num_heads, windows, heads)
     launch(
         wrap_triton(attention_grad_kernel),
@@ -271,37 +268,12 @@ def _autocast(x: Tensor) -> Tensor:
     return x
 
 
-def conv_attention_packed(
-    qkv_cls: Tensor,
-    qkv: Tensor,
-    filters: PackedFilters,
-    num_heads: int,
-    scale: float,
-    max_splits: int = config.MAX_SPLITS,
-) -> tuple[Tensor, Tensor]:
-    """``conv_attention`` with filters that were packed before; one packing serves all blocks of a stage."""
-    _check(qkv_cls, qkv, filters, num_heads)
-    qkv_cls, qkv = _autocast(qkv_cls).contiguous(), _autocast(qkv).contiguous()
-    return conv_attention_op(qkv_cls, qkv, *filters, num_heads, scale, max_splits)[:2]
-
-
 def conv_attention(
-    qkv_cls: Tensor,
-    qkv: Tensor,
-    weights: Sequence[Tensor],
-    biases: Sequence[Tensor],
-    num_heads: int,
-    scale: float,
+    qkv_cls: Tensor, qkv: Tensor, filters: PackedFilters, num_heads: int, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Return ``scale * Q (softmax(K)^T V) + Q * depthwise_conv(V)``; no convolution for the class token.
 
-    Args:
-        qkv_cls: Query, key and value of the class token, (B, 1, 3, C).
-        qkv: The same of the image tokens, (B, H, W, 3, C).
-        weights: One (Cw, 1, K, K) filter bank per window; the Cw, whole heads, add up to C.
-        biases: One (Cw,) per window.
-        num_heads: Number of heads.
-        scale: Factor of the factorized attention.
+    See ``reference.conv_attention``.
 
     Returns:
         (B, 1, C) and (B, H, W, C) in the dtype of ``qkv``, under autocast in the autocast dtype. The filters
@@ -310,5 +282,7 @@ def conv_attention(
     Raises:
         ValueError: If the shapes do not fit together.
     """
-    filters = pack_filters(weights, biases, num_heads)
-    return conv_attention_packed(qkv_cls, qkv, filters, num_heads, scale)
+    _check(qkv_cls, qkv, filters, num_heads)
+    qkv_cls, qkv = _autocast(qkv_cls).contiguous(), _autocast(qkv).contiguous()
+    settings = num_heads, scale, tuning.MAX_SPLITS
+    return conv_attention_op(qkv_cls, qkv, *filters, *settings)[:2]

@@ -1,99 +1,22 @@
-"""Convolutional position encoding with its residual, and with the norm that follows it, in one pass.
-
-The plain twin is ``mmcoat/ops/conv_pos_enc.py``.
-"""
+"""Convolutional position encoding with its residual in one pass."""
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 
-from . import config
+from . import tuning
+from .kernels.conv_pos_enc import conv_pos_enc_kernel
 from .launching import define, launch, wrap_triton
-from .layer_norm import grad_of_norm, norm_dtype, normalize_tile
 from .window_grad import window_grad
-from .windows import locate, origin, window_sum
-
-
-@triton.jit
-def conv_pos_enc_kernel(
-    x,
-    weight,
-    bias,
-    out,
-    gamma,
-    beta,
-    normed,
-    mean,
-    rstd,
-    height,
-    width,
-    tiles_y,
-    tiles_x,
-    eps,
-    count: tl.constexpr,
-    size: tl.constexpr,
-    flip: tl.constexpr,
-    block_h: tl.constexpr,
-    block_w: tl.constexpr,
-    block_c: tl.constexpr,
-):
-    """x + convolution of x for a tile; with ``normed`` its norm over all channels too."""
-    blocks: tl.constexpr = (count + block_c - 1) // block_c
-    tile = tl.program_id(0) // blocks
-    image, first_y, first_x, dy, dx = locate(tile, tiles_y, tiles_x, block_h, block_w)
-    channels = tl.program_id(0) % blocks * block_c + tl.arange(0, block_c)
-    keep = channels < count
-    token = origin(image, first_y, first_x, height, width)
-    total = window_sum(
-        x + token * count,
-        count,
-        None,
-        count,
-        weight,
-        1,
-        size * size,
-        size,
-        first_y,
-        first_x,
-        dy,
-        dx,
-        channels,
-        keep,
-        height,
-        width,
-        size,
-        flip,
-    )
-    if bias is not None:
-        total += tl.load(bias + channels, keep, 0.0).to(tl.float32)[None, :]
-    there_n = (first_y + dy < height) & (first_x + dx < width)
-    there = there_n[:, None] & keep[None, :]
-    near = dy * width + dx
-    where = near[:, None] * count + channels[None, :]
-    total += tl.load(x + token * count + where, there, 0.0).to(tl.float32)
-    rounded = total.to(out.dtype.element_ty)
-    tl.store(out + token * count + where, rounded, there)
-    if normed is not None:
-        row, center, scale = normalize_tile(
-            rounded.to(tl.float32), gamma, beta, channels, keep, eps, count
-        )
-        tl.store(normed + token * count + where, row.to(normed.dtype.element_ty), there)
-        tl.store(mean + token + near, center, there_n)
-        tl.store(rstd + token + near, scale, there_n)
 
 
 def _launch(
-    tile: config.Tile,
+    tile: tuning.Tile,
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     out: Tensor,
-    norm: tuple = (None,) * 5,
-    eps: float = 0.0,
     flip: bool = False,
 ) -> None:
-    """``norm``: gamma, beta, normed, mean, rstd."""
     grid, tiles_y, tiles_x = tile.grid(x.shape)
     launch(
         wrap_triton(conv_pos_enc_kernel),
@@ -102,12 +25,10 @@ def _launch(
         weight,
         bias,
         out,
-        *norm,
         x.shape[1],
         x.shape[2],
         tiles_y,
         tiles_x,
-        eps,
         count=x.shape[3],
         size=weight.shape[-1],
         flip=flip,
@@ -123,28 +44,8 @@ def conv_pos_enc_op(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x + convolution of x; see ``conv_pos_enc``."""
     x = x.contiguous()
     out = torch.empty_like(x)
-    _launch(config.conv_tile(x.shape), x, weight.contiguous(), bias, out)
+    _launch(tuning.conv_tile(x.shape), x, weight.contiguous(), bias, out)
     return out
-
-
-@define('conv_pos_enc_norm')
-def conv_pos_enc_norm_op(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    gamma: Tensor,
-    beta: Tensor,
-    eps: float,
-    dtype: torch.dtype,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The same and its norm; see ``conv_pos_enc_norm``."""
-    x = x.contiguous()
-    out, normed = torch.empty_like(x), torch.empty_like(x, dtype=dtype)
-    mean = x.new_empty(x.shape[:3], dtype=torch.float32)
-    rstd = torch.empty_like(mean)
-    norm = (gamma, beta, normed, mean, rstd)
-    _launch(config.conv_norm_tile(x.shape), x, weight.contiguous(), bias, out, norm, eps)
-    return out, normed, mean, rstd
 
 
 @define('conv_pos_enc_grad_input')
@@ -152,7 +53,7 @@ def grad_input_op(grad: Tensor, weight: Tensor) -> Tensor:
     """The gradient of x: grad + convolution of grad with the filters turned round."""
     grad = grad.contiguous()
     out = torch.empty_like(grad)
-    _launch(config.conv_tile(grad.shape), grad, weight.contiguous(), None, out, flip=True)
+    _launch(tuning.conv_tile(grad.shape), grad, weight.contiguous(), None, out, flip=True)
     return out
 
 
@@ -168,11 +69,14 @@ def _split_params(flat: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return d_weight.view(weight.shape), d_bias
 
 
-def _grads(ctx, grad: Tensor | None, x: Tensor, weight: Tensor) -> tuple[Tensor | None, ...]:
+def _setup(ctx, inputs, output) -> None:
+    ctx.save_for_backward(*inputs[:2])
+
+
+def _backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
     """Gradients of x, filters and bias, as far as they are asked for."""
+    x, weight = ctx.saved_tensors
     d_x = d_weight = d_bias = None
-    if grad is None:
-        return None, None, None
     if ctx.needs_input_grad[0]:
         d_x = grad_input_op(grad, weight)
     if ctx.needs_input_grad[1] or ctx.needs_input_grad[2]:
@@ -180,29 +84,7 @@ def _grads(ctx, grad: Tensor | None, x: Tensor, weight: Tensor) -> tuple[Tensor 
     return d_x, d_weight, d_bias
 
 
-def _setup(ctx, inputs, output) -> None:
-    ctx.save_for_backward(*inputs[:2])
-
-
-def _backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-    return _grads(ctx, grad, *ctx.saved_tensors)
-
-
-def _setup_norm(ctx, inputs, output) -> None:
-    x, weight, _, gamma, _, _, _ = inputs
-    out, _, mean, rstd = output
-    ctx.save_for_backward(x, weight, gamma, out, mean, rstd)
-    ctx.set_materialize_grads(False)
-
-
-def _backward_norm(ctx, d_out: Tensor, d_normed: Tensor, *_) -> tuple[Tensor | None, ...]:
-    x, weight, gamma, out, mean, rstd = ctx.saved_tensors
-    grad, d_gamma, d_beta = grad_of_norm(d_out, d_normed, out, mean, rstd, gamma)
-    return *_grads(ctx, grad, x, weight), d_gamma, d_beta, None, None
-
-
 conv_pos_enc_op.register_autograd(_backward, setup_context=_setup)
-conv_pos_enc_norm_op.register_autograd(_backward_norm, setup_context=_setup_norm)
 
 
 def _check(x: Tensor, weight: Tensor) -> None:
@@ -230,28 +112,3 @@ def conv_pos_enc(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     _check(x, weight)
     return conv_pos_enc_op(x.contiguous(), weight, bias)
-
-
-def conv_pos_enc_norm(
-    x: Tensor, weight: Tensor, bias: Tensor, gamma: Tensor, beta: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return ``x' = x + depthwise_conv(x)`` and its layer norm: one reading of x, two writings.
-
-    Args:
-        x: Image tokens, (B, H, W, C).
-        weight: Depthwise filters, (C, 1, K, K) with odd K.
-        bias: (C,).
-        gamma: Weight of the norm, (C,).
-        beta: Bias of the norm, (C,).
-        eps: Of the norm.
-
-    Returns:
-        ``x'`` in the dtype of ``x``; its norm, under autocast in the autocast dtype, which is what the next
-        matrix product wants; mean and 1 / standard deviation of the tokens, (B, H, W) in float32, which
-        carry no gradient.
-
-    Raises:
-        ValueError: If the shapes do not fit together.
-    """
-    _check(x, weight)
-    return conv_pos_enc_norm_op(x.contiguous(), weight, bias, gamma, beta, eps, norm_dtype(x))

@@ -96,8 +96,12 @@ def launch(kernel: Any, grid: int, *args: Any, **constants: Any) -> None:
         kernel[(grid,)](*args, **constants)
 
 
+OPERATORS: list[str] = []  # names of all that ``define`` made
+
+
 def define(name: str) -> Callable[[Callable], Any]:
     """Decorator: a function of tensors becomes ``mmcoat::name``; its kernels go through ``launch``."""
+    OPERATORS.append(name)
     if not INTERPRETED:
         return torch.library.triton_op(f'mmcoat::{name}', mutates_args=())
 

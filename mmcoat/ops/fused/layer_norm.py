@@ -1,105 +1,11 @@
-"""Layer norm over channels, alone or after a residual addition; all statistics in float32."""
+"""Layer norm over channels and its gradient: one reading, one writing; all statistics in float32."""
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 
-from . import config
+from . import tuning
+from .kernels.layer_norm import layer_norm_grad_kernel, layer_norm_kernel
 from .launching import define, launch, wrap_triton
-
-
-@triton.jit
-def normalize_tile(x, gamma, beta, channels, keep, eps, count: tl.constexpr):
-    """(block_n, block_c) in float32 -> its norm, mean and 1 / standard deviation."""
-    mean = tl.sum(tl.where(keep[None, :], x, 0.0), 1) / count
-    centered = tl.where(keep[None, :], x - mean[:, None], 0.0)
-    rstd = 1.0 / tl.sqrt(tl.sum(centered * centered, 1) / count + eps)
-    weight = tl.load(gamma + channels, keep, 0.0).to(tl.float32)
-    bias = tl.load(beta + channels, keep, 0.0).to(tl.float32)
-    return centered * rstd[:, None] * weight[None, :] + bias[None, :], mean, rstd
-
-
-@triton.jit
-def layer_norm_kernel(
-    x,
-    branch,
-    gamma,
-    beta,
-    total,
-    normed,
-    mean,
-    rstd,
-    tokens,
-    eps,
-    count: tl.constexpr,
-    block_n: tl.constexpr,
-    block_c: tl.constexpr,
-):
-    """Norm of some tokens; with ``branch``, norm of x + branch, which is stored too."""
-    first = tl.program_id(0).to(tl.int64) * block_n
-    near = tl.arange(0, block_n)
-    channels = tl.arange(0, block_c)
-    keep = channels < count
-    there_n = first + near < tokens
-    there = there_n[:, None] & keep[None, :]
-    where = first * count + near[:, None] * count + channels[None, :]
-    value = tl.load(x + where, there, 0.0).to(tl.float32)
-    if branch is not None:
-        value += tl.load(branch + where, there, 0.0).to(tl.float32)
-        rounded = value.to(total.dtype.element_ty)
-        tl.store(total + where, rounded, there)
-        value = rounded.to(tl.float32)
-    row, center, scale = normalize_tile(value, gamma, beta, channels, keep, eps, count)
-    tl.store(normed + where, row.to(normed.dtype.element_ty), there)
-    tl.store(mean + first + near, center, there_n)
-    tl.store(rstd + first + near, scale, there_n)
-
-
-@triton.jit
-def layer_norm_grad_kernel(
-    d_normed,
-    d_total,
-    x,
-    mean,
-    rstd,
-    gamma,
-    d_x,
-    table,
-    tokens,
-    programs,
-    count: tl.constexpr,
-    block_n: tl.constexpr,
-    block_c: tl.constexpr,
-):
-    """Gradient of the norm's input, plus ``d_total``; every program's share of the parameters' gradients."""
-    program = tl.program_id(0)
-    channels = tl.arange(0, block_c)
-    keep = channels < count
-    weight = tl.load(gamma + channels, keep, 0.0).to(tl.float32)
-    d_gamma = tl.zeros([block_n, block_c], tl.float32)
-    d_beta = tl.zeros([block_n, block_c], tl.float32)
-    near = tl.arange(0, block_n)
-    for step in range(program, tl.cdiv(tokens, block_n), programs):
-        first = tl.cast(step, tl.int64) * block_n
-        there_n = first + near < tokens
-        there = there_n[:, None] & keep[None, :]
-        where = first * count + near[:, None] * count + channels[None, :]
-        grad = tl.load(d_normed + where, there, 0.0).to(tl.float32)
-        center = tl.load(mean + first + near, there_n, 0.0)
-        scale = tl.load(rstd + first + near, there_n, 0.0)
-        value = (tl.load(x + where, there, 0.0).to(tl.float32) - center[:, None]) * scale[:, None]
-        d_gamma += tl.where(there, grad * value, 0.0)
-        d_beta += grad
-        grad = grad * weight[None, :]
-        along = tl.sum(tl.where(there, grad * value, 0.0), 1) / count
-        result = (grad - tl.sum(grad, 1)[:, None] / count - value * along[:, None]) * scale[:, None]
-        if d_total is not None:
-            result += tl.load(d_total + where, there, 0.0).to(tl.float32)
-        tl.store(d_x + where, result.to(d_x.dtype.element_ty), there)
-    table += program.to(tl.int64) * 2 * count
-    tl.store(table + channels, tl.sum(d_gamma, 0), keep)
-    tl.store(table + count + channels, tl.sum(d_beta, 0), keep)
 
 
 def norm_dtype(x: Tensor) -> torch.dtype:
@@ -111,34 +17,31 @@ def norm_dtype(x: Tensor) -> torch.dtype:
 
 
 def _blocks(channels: int, tokens: int) -> dict[str, int]:
-    rows = config.norm_rows(channels, tokens)
-    return dict(count=channels, block_n=rows, block_c=config.power_of_2(channels), num_warps=4)
+    rows = tuning.norm_rows(channels, tokens)
+    return dict(count=channels, block_n=rows, block_c=tuning.power_of_2(channels), num_warps=4)
 
 
-@define('add_norm')
-def add_norm_op(
-    x: Tensor, branch: Tensor | None, gamma: Tensor, beta: Tensor, eps: float, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """x + branch (an empty tensor without branch), its norm, mean and 1 / standard deviation."""
+@define('layer_norm')
+def layer_norm_op(
+    x: Tensor, gamma: Tensor, beta: Tensor, eps: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Norm of (..., C) in ``dtype``, mean and 1 / standard deviation, (...) in float32."""
     channels = x.shape[-1]
+    if gamma.shape != x.shape[-1:] or beta.shape != gamma.shape:
+        raise ValueError(
+            f'weight and bias of ({channels},) expected, got {tuple(gamma.shape)} and {tuple(beta.shape)}'
+        )
     x = x.contiguous()
-    if branch is None:
-        total = x.new_empty(0)
-    else:
-        branch = branch.contiguous()
-        total = torch.empty_like(x, dtype=torch.promote_types(x.dtype, branch.dtype))
     normed = torch.empty_like(x, dtype=dtype)
     mean = x.new_empty(x.shape[:-1], dtype=torch.float32)
     rstd = torch.empty_like(mean)
     blocks = _blocks(channels, mean.numel())
     launch(
         wrap_triton(layer_norm_kernel),
-        config.cdiv(mean.numel(), blocks['block_n']),
+        tuning.cdiv(mean.numel(), blocks['block_n']),
         x,
-        branch,
         gamma,
         beta,
-        None if branch is None else total,
         normed,
         mean,
         rstd,
@@ -146,25 +49,25 @@ def add_norm_op(
         eps,
         **blocks,
     )
-    return total, normed, mean, rstd
+    return normed, mean, rstd
 
 
 @define('layer_norm_grad')
 def layer_norm_grad_op(
-    d_normed: Tensor, d_total: Tensor | None, x: Tensor, mean: Tensor, rstd: Tensor, gamma: Tensor
+    d_normed: Tensor, d_skip: Tensor | None, x: Tensor, mean: Tensor, rstd: Tensor, gamma: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradient of x, ``d_total`` added; gradients of gamma and beta, (2, C) in float32."""
+    """Gradient of x, ``d_skip`` added; gradients of gamma and beta, (2, C) in float32."""
     x, d_normed = x.contiguous(), d_normed.contiguous()
     channels, tokens = x.shape[-1], mean.numel()
     blocks = _blocks(channels, tokens)
-    programs = config.norm_grad_programs(tokens, blocks['block_n'])
+    programs = tuning.norm_grad_programs(tokens, blocks['block_n'])
     d_x = torch.empty_like(x)
     table = x.new_empty((programs, 2, channels), dtype=torch.float32)
     launch(
         wrap_triton(layer_norm_grad_kernel),
         programs,
         d_normed,
-        None if d_total is None else d_total.contiguous(),
+        None if d_skip is None else d_skip.contiguous(),
         x,
         mean,
         rstd,
@@ -178,90 +81,18 @@ def layer_norm_grad_op(
     return d_x, table.sum(0)
 
 
-def grad_of_norm(
-    d_total: Tensor | None,
-    d_normed: Tensor | None,
-    x: Tensor,
-    mean: Tensor,
-    rstd: Tensor,
-    gamma: Tensor,
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """Gradients of x (which gives ``x`` itself and its norm), gamma and beta; None stands for zero."""
-    if d_normed is None:
-        return d_total, None, None
-    d_x, d_params = layer_norm_grad_op(d_normed, d_total, x, mean, rstd, gamma)
-    d_gamma, d_beta = d_params.to(gamma.dtype).unbind(0)
-    return d_x, d_gamma, d_beta
-
-
-def _setup(ctx, inputs, output) -> None:
-    x, branch, gamma, _, _, _ = inputs
-    total, _, mean, rstd = output
-    ctx.dtypes = x.dtype, None if branch is None else branch.dtype
-    ctx.save_for_backward(x if branch is None else total, mean, rstd, gamma)
-    ctx.set_materialize_grads(False)
-
-
-def _backward(ctx, d_total, d_normed, *_) -> tuple[Tensor | None, ...]:
-    x_dtype, branch_dtype = ctx.dtypes
-    d_total = None if branch_dtype is None else d_total
-    grad, d_gamma, d_beta = grad_of_norm(d_total, d_normed, *ctx.saved_tensors)
-    d_branch = None if branch_dtype is None or grad is None else grad.to(branch_dtype)
-    d_x = None if grad is None else grad.to(x_dtype)
-    return d_x, d_branch, d_gamma, d_beta, None, None
-
-
-add_norm_op.register_autograd(_backward, setup_context=_setup)
-
-
-def _check(x: Tensor, gamma: Tensor, beta: Tensor) -> None:
-    if gamma.shape != x.shape[-1:] or beta.shape != gamma.shape:
-        raise ValueError(
-            f'weight and bias of ({x.shape[-1]},) expected, got {tuple(gamma.shape)} and {tuple(beta.shape)}'
-        )
-
-
-def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> Tensor:
-    """Layer norm over the last dimension: one reading, one writing.
+def layer_norm_backward(
+    d_normed: Tensor, d_skip: Tensor | None, x: Tensor, mean: Tensor, rstd: Tensor, gamma: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of ``x``, gamma and beta.
 
     Args:
-        x: (..., C).
-        gamma: (C,).
-        beta: (C,).
-        eps: Added to the variance.
-
-    Returns:
-        (..., C), under autocast in the autocast dtype, else in the dtype of ``x``.
-
-    Raises:
-        ValueError: If the shapes do not fit together.
+        d_normed: Gradient of the norm, (..., C).
+        d_skip: Gradient of ``x`` from elsewhere, which is added, (..., C) or None.
+        x: What was normed, (..., C).
+        mean: Its means, (...).
+        rstd: Its 1 / standard deviations, (...).
+        gamma: Scale of the norm, (C,).
     """
-    _check(x, gamma, beta)
-    return add_norm_op(x.contiguous(), None, gamma, beta, eps, norm_dtype(x))[1]
-
-
-def add_norm(
-    x: Tensor, branch: Tensor, gamma: Tensor, beta: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return ``x + branch`` and its layer norm: two readings, two writings.
-
-    Args:
-        x: The residual, (..., C).
-        branch: What is added, (..., C).
-        gamma: (C,).
-        beta: (C,).
-        eps: Added to the variance.
-
-    Returns:
-        ``x + branch`` in the wider of the two dtypes; its norm, under autocast in the autocast dtype; mean
-        and 1 / standard deviation, (...) in float32, which carry no gradient.
-
-    Raises:
-        ValueError: If the shapes do not fit together.
-    """
-    _check(x, gamma, beta)
-    if x.shape != branch.shape:
-        raise ValueError(
-            f'two equal shapes expected, got {tuple(x.shape)} and {tuple(branch.shape)}'
-        )
-    return add_norm_op(x.contiguous(), branch.contiguous(), gamma, beta, eps, norm_dtype(x))
+    d_x, d_params = layer_norm_grad_op(d_normed, d_skip, x, mean, rstd, gamma)
+    return d_x, *d_params.to(gamma.dtype).unbind(0)

@@ -3,12 +3,13 @@
 Its functions have the signatures of ``mmcoat.ops.reference``.
 """
 
-from .attention import conv_attention
-from .exchange import scale_exchange
-from .linear import linear_add
-from .mlp import norm_mlp
-from .position import conv_pos_enc
-from .qkv import norm_qkv
+from .conv_attention import conv_attention
+from .conv_pos_enc import conv_pos_enc
+from .linear_add import linear_add
+from .norm_mlp import norm_mlp
+from .norm_qkv import norm_qkv
+from .pack_filters import pack_filters
+from .scale_exchange import scale_exchange
 
 __all__ = [
     'conv_attention',
@@ -16,5 +17,6 @@ __all__ = [
     'linear_add',
     'norm_mlp',
     'norm_qkv',
+    'pack_filters',
     'scale_exchange',
 ]

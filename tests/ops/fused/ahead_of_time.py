@@ -37,7 +37,8 @@ def run_attention(width: int, dtype: torch.dtype, size: tuple[int, ...] = (2, 64
     biases = [empty(n * width) for _, n in groups]
     qkv_cls = empty(size[0], 1, 3, channels, dtype=dtype)
     qkv = empty(*size, 3, channels, dtype=dtype)
-    outs = fused.conv_attention(qkv_cls, qkv, weights, biases, 8, width**-0.5)
+    filters = fused.pack_filters(weights, biases, 8)
+    outs = fused.conv_attention(qkv_cls, qkv, filters, 8, width**-0.5)
     sum(x.sum() for x in outs).backward()
 
 
@@ -47,14 +48,12 @@ def run_maps(channels: int, dtype: torch.dtype, size: tuple[int, ...] = (2, 64, 
     gamma, beta = empty(channels), empty(channels)
     filters = empty(channels, 1, 3, 3), empty(channels)
     fused.conv_pos_enc(x, *filters).sum().backward()
-    total, normed, *_ = fused.conv_pos_enc_norm(x, *filters, gamma, beta, 1e-6)
-    (total.sum() + normed.sum()).backward()
-    fused.layer_norm(x, gamma, beta, 1e-6).sum().backward()
-    total, normed, *_ = fused.add_norm(x, x, gamma, beta, 1e-6)
-    (total.sum() + normed.sum()).backward()
-    scales = [empty(size[0], 8 * n, 8 * n, channels, dtype=dtype) for n in (4, 2, 1)]
-    sum(x.sum() for x in fused.scale_exchange(scales, scales)).backward()
-    fused.gelu_with_grad(x, x)
+    weights = empty(2 * channels, channels), empty(channels, 2 * channels)
+    biases, factor = (empty(2 * channels), empty(channels)), empty(size[0])
+    for scale in (None, factor.detach()):
+        fused.norm_mlp((x,), gamma, beta, 1e-6, weights, biases, scale)[0].sum().backward()
+        scales = [empty(size[0], 8 * n, 8 * n, channels, dtype=dtype) for n in (4, 2, 1)]
+        sum(x.sum() for x in fused.scale_exchange(scales, scales, [scale] * 3)).backward()
 
 
 def specialise(launch: Launch) -> tuple[dict, dict, dict, dict]:

@@ -13,7 +13,7 @@ os.environ.setdefault('TRITON_INTERPRET', '0' if torch.cuda.is_available() else 
 def small_chip(monkeypatch):
     """Fewer and larger programs than a GPU needs: the interpreter runs them one after another."""
     pytest.importorskip('triton', reason='the fused operators are written in Triton')
-    from mmcoat.ops.fused import config
+    from mmcoat.ops.fused import tuning
 
-    monkeypatch.setattr(config, 'ENOUGH', 4)
-    monkeypatch.setattr(config, 'PROGRAMS', 16)
+    monkeypatch.setattr(tuning, 'ENOUGH', 4)
+    monkeypatch.setattr(tuning, 'PROGRAMS', 16)

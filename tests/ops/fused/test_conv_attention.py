@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from mmcoat.ops import conv_rel_pos_enc, factorized_attention
+from mmcoat.ops.reference import conv_rel_pos_enc, factorized_attention
 
 from .common import TOLERANCE, WIDTHS, check, draw
 
 pytest.importorskip('triton', reason='the fused operators are written in Triton')
 
 from mmcoat.ops import fused
+from mmcoat.ops.fused import tuning
 
 WINDOWS = ((3, 2), (5, 3), (7, 3))
 
@@ -37,9 +38,11 @@ def compare(inputs, num_heads, tolerance=None, max_splits=2):
 
     def ours(qkv_cls, qkv, *params):
         filters = fused.pack_filters(params[:groups], params[groups:], num_heads)
-        return fused.conv_attention_packed(qkv_cls, qkv, filters, num_heads, scale, max_splits)
+        return fused.conv_attention(qkv_cls, qkv, filters, num_heads, scale)
 
-    check(ours, plain, inputs, tolerance)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, 'MAX_SPLITS', max_splits)
+        check(ours, plain, inputs, tolerance)
 
 
 @pytest.mark.parametrize('width', WIDTHS)
@@ -64,7 +67,7 @@ def test_other_windows_and_heads():
 
 
 def test_parts_of_the_sum_are_joined(monkeypatch):
-    monkeypatch.setattr(fused.conv_attention.__globals__['config'], 'token_block', lambda _: 16)
+    monkeypatch.setattr(tuning, 'token_block', lambda _: 16)
     compare(*attention_inputs(19), 1e-5, max_splits=3)
 
 
@@ -73,15 +76,16 @@ def test_large_keys_stay_in_range():
     qkv[..., 1, :] += 1000  # exp() of these is infinite
     compare((qkv_cls, qkv, *params), num_heads, 1e-4)
     filters = fused.pack_filters(params[:3], params[3:], num_heads)
-    out = fused.conv_attention_packed(qkv_cls.half(), qkv.half(), filters, num_heads, 0.3)[1]
+    out = fused.conv_attention(qkv_cls.half(), qkv.half(), filters, num_heads, 0.3)[1]
     assert out.isfinite().all()
 
 
 def test_wrong_shapes_are_refused():
     (qkv_cls, qkv, *params), num_heads = attention_inputs(8)
     with pytest.raises(ValueError, match='odd K'):
-        fused.conv_attention(qkv_cls, qkv, params[:2], params[3:], num_heads, 1.0)
+        fused.pack_filters(params[:2], params[3:], num_heads)
+    filters = fused.pack_filters(params[:3], params[3:], num_heads)
     with pytest.raises(ValueError, match='qkv_cls of'):
-        fused.conv_attention(qkv_cls[:, 0], qkv, params[:3], params[3:], num_heads, 1.0)
-    with pytest.raises(ValueError, match='64 channels'):
-        fused.conv_attention(qkv_cls[..., :32], qkv[..., :32], params[:3], params[3:], 8, 1.0)
+        fused.conv_attention(qkv_cls[:, 0], qkv, filters, num_heads, 1.0)
+    with pytest.raises(ValueError, match='got 64 channels'):
+        fused.conv_attention(qkv_cls[..., :32], qkv[..., :32], filters, 8, 1.0)

@@ -1,78 +1,56 @@
-"""Layer norm, alone and after a residual addition."""
+"""Layer norm as the fused operations use it: forward, and backward with what comes from a residual."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from .common import check, draw
+from .common import TOLERANCE, draw
 
 pytest.importorskip('triton', reason='the fused operators are written in Triton')
 
-from mmcoat.ops import fused
+from mmcoat.ops.fused.layer_norm import layer_norm_backward, layer_norm_op
 
 EPS = 1e-6
 
 
-def plain_norm(x, gamma, beta):
-    return F.layer_norm(x, gamma.shape, gamma, beta, EPS)
+def compare(channels, shape=(2, 5, 7), dtype=torch.float32, skip=True, tolerance=None):
+    x = (draw(*shape, channels) + 1).to(dtype)
+    gamma, beta = draw(channels, seed=1) + 1, draw(channels, seed=2)
+    grad, d_skip = draw(*x.shape, seed=3, dtype=dtype), draw(*x.shape, seed=4, dtype=dtype)
+    normed, mean, rstd = layer_norm_op(x, gamma, beta, EPS, dtype)
+    assert (normed.dtype, mean.dtype, rstd.dtype) == (dtype, torch.float32, torch.float32)
+    ours = [
+        normed,
+        *layer_norm_backward(grad, d_skip if skip else None, x, mean, rstd, gamma),
+    ]
+    leaves = [t.double().requires_grad_() for t in (x, gamma, beta)]
+    right = F.layer_norm(leaves[0], (channels,), *leaves[1:], EPS)
+    loss = (right * grad).sum() + (leaves[0] * d_skip).sum() * skip
+    for a, b in zip(ours, [right, *torch.autograd.grad(loss, leaves)], strict=True):
+        limit = tolerance or TOLERANCE[dtype]
+        assert (a.double() - b).abs().max() < limit * b.abs().max().clamp(min=1e-3)
 
 
-def plain_add(x, branch, gamma, beta):
-    return x + branch, plain_norm(x + branch, gamma, beta)
-
-
-def fused_norm(x, gamma, beta):
-    return fused.layer_norm(x, gamma, beta, EPS)
-
-
-def fused_add(*inputs):
-    return fused.add_norm(*inputs, EPS)[:2]
-
-
-def norm_inputs(channels, shape=(2, 5, 7), dtype=torch.float32):
-    return (
-        draw(*shape, channels, dtype=dtype) + 1,
-        draw(channels, seed=1) + 1,
-        draw(channels, seed=2),
-    )
-
-
+@pytest.mark.parametrize('skip', [True, False])
 @pytest.mark.parametrize('channels', [1, 64, 152, 216, 320, 512])
-def test_norm(channels):
-    check(fused_norm, plain_norm, norm_inputs(channels))
-
-
-@pytest.mark.parametrize('channels', [64, 152, 320])
-def test_add_norm(channels):
-    x, gamma, beta = norm_inputs(channels, (1, 9, 6))
-    check(fused_add, plain_add, (x, draw(*x.shape, seed=3), gamma, beta))
+def test_norm(channels, skip):
+    compare(channels, skip=skip)
 
 
 def test_class_token():
-    check(fused_norm, plain_norm, norm_inputs(64, (3, 1)))
+    compare(64, (3, 1))
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision_branch_on_a_float32_residual(dtype):
-    x, gamma, beta = norm_inputs(64)
-    branch = draw(*x.shape, dtype=dtype)
-    total, normed, mean, _ = fused.add_norm(x, branch, gamma, beta, EPS)
-    assert (total.dtype, normed.dtype, mean.dtype) == (torch.float32,) * 3
-    check(fused_add, plain_add, (x, branch, gamma, beta), 5e-3)
-
-
-def test_only_one_of_the_two_results_used():
-    x, gamma, beta = norm_inputs(32)
-    inputs = x, draw(*x.shape, seed=3), gamma, beta
-    check(lambda *a: fused_add(*a)[1], lambda *a: plain_add(*a)[1], inputs)
-    x, branch = (t.clone().requires_grad_() for t in inputs[:2])
-    fused_add(x, branch, gamma, beta)[0].sum().backward()
-    assert x.grad.eq(1).all() and branch.grad.eq(1).all()
+def test_half_precision(dtype):
+    compare(64, dtype=dtype)
 
 
 def test_wrong_shapes_are_refused():
-    x, gamma, beta = norm_inputs(32)
     with pytest.raises(ValueError, match=r'\(32,\) expected'):
-        fused.layer_norm(x, gamma[:8], beta, EPS)
-    with pytest.raises(ValueError, match='two equal shapes'):
-        fused.add_norm(x, x[:1], gamma, beta, EPS)
+        layer_norm_op(draw(2, 32), draw(8), draw(32), EPS, torch.float32)
+
+
+def test_float64_is_refused():
+    with pytest.raises(ValueError, match='got float64'):
+        layer_norm_op(draw(2, 8, dtype=torch.float64), draw(8), draw(8), EPS, torch.float64)

@@ -1,9 +1,13 @@
-"""The whole backbone on the fused operators: features and gradients of the reference."""
+"""The whole backbone on the fused operators: features and gradients of the reference, no operator unused."""
 
+import ast
 import copy
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmcoat.models import CoaT
 from mmcoat.ops import backend
@@ -11,6 +15,9 @@ from mmcoat.ops import backend
 from .common import DEVICE, draw
 
 pytest.importorskip('triton', reason='the fused operators are written in Triton')
+
+from mmcoat.ops import fused
+from mmcoat.ops.fused.launching import OPERATORS, record_launches
 
 ARCH = dict(
     embed_dims=[16, 24, 24],
@@ -45,3 +52,43 @@ def test_backbone(monkeypatch):
     assert len(pairs) > 50
     for ours, truth in pairs:
         assert (ours - truth).abs().max() < 2e-5 * truth.abs().max().clamp(min=1e-3)
+
+
+class Record(TorchDispatchMode):
+    """Names of the operators of mmcoat that run, forward and backward."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.namespace == 'mmcoat':
+            self.names.add(function.__name__.split('.')[0])
+        return function(*args, **(kwargs or {}))
+
+
+def kernels() -> set[str]:
+    """Names of all kernels; what else is in their files runs inside them."""
+    files = (Path(fused.__file__).parent / 'kernels').glob('*.py')
+    functions = [node for file in files for node in ast.parse(file.read_text()).body]
+    found = {n.name for n in functions if isinstance(n, ast.FunctionDef)}
+    return {name for name in found if name.endswith('_kernel')}
+
+
+def test_a_model_reaches_every_operator(monkeypatch):
+    """Every function that the package exports, every operator behind it, and every kernel."""
+    monkeypatch.setattr(backend, 'fused_available', lambda device: True)
+    called = set()
+    for name in fused.__all__:
+
+        def recorded(function, *args, name=name):
+            called.add(name)
+            return function(*args)
+
+        monkeypatch.setattr(fused, name, partial(recorded, getattr(fused, name)))
+    model = CoaT(ARCH, out_indices=(0, 1, 2), drop_path_rate=0.5).to(DEVICE).train()
+    with Record() as record, record_launches() as launches:
+        sum(x.sum() for x in model(draw(1, 3, 16, 20))).backward()
+    assert called == set(fused.__all__)
+    assert record.names == set(OPERATORS)
+    assert {launch.name for launch in launches} == kernels()

@@ -26,20 +26,22 @@ class Block(nn.Module):
             nn.Conv2d(n, n, k, padding=k // 2, groups=n) for k, n in ((3, 8), (5, 8))
         )
         self.norm1, self.norm2 = nn.LayerNorm(C), nn.LayerNorm(C)
-        self.qkv = nn.Linear(C, 3 * C)
+        self.qkv, self.proj = nn.Linear(C, 3 * C), nn.Linear(C, C)
+        self.fc1, self.fc2 = nn.Linear(C, 2 * C), nn.Linear(2 * C, C)
 
     def forward(self, cls_token, x):
-        norm = self.norm1.weight, self.norm1.bias, 1e-6
+        norms = [(norm.weight, norm.bias, 1e-6) for norm in (self.norm1, self.norm2)]
+        factor = cls_token.new_full((1,), 1.25)
         x = fused.conv_pos_enc(x, self.cpe.weight, self.cpe.bias)
-        x, normed, *_ = fused.conv_pos_enc_norm(x, self.cpe.weight, self.cpe.bias, *norm)
-        qkv_cls = self.qkv(fused.layer_norm(cls_token, *norm)).unflatten(-1, (3, -1))
-        qkv = self.qkv(normed).unflatten(-1, (3, -1))
-        filters = [conv.weight for conv in self.crpe], [conv.bias for conv in self.crpe]
-        cls_token, out = fused.conv_attention(qkv_cls, qkv, *filters, 2, 0.3)
-        x, normed, *_ = fused.add_norm(x, out, self.norm2.weight, self.norm2.bias, 1e-6)
-        small = normed[:, ::2, ::2].contiguous()
-        first, second = fused.scale_exchange([normed, small], [x.to(normed), small])
-        return cls_token, first, second
+        qkv = fused.norm_qkv((cls_token, x), *norms[0], self.qkv.weight, self.qkv.bias)
+        weights, biases = [c.weight for c in self.crpe], [c.bias for c in self.crpe]
+        out = fused.conv_attention(*qkv, fused.pack_filters(weights, biases, 2), 2, 0.3)
+        tokens = (cls_token, x)
+        tokens = fused.linear_add(out, self.proj.weight, self.proj.bias, tokens, factor)
+        layers = (self.fc1.weight, self.fc2.weight), (self.fc1.bias, self.fc2.bias)
+        cls_token, x = fused.norm_mlp(tokens, *norms[1], *layers, factor)
+        maps = [x, x[:, ::2, ::2].contiguous()]
+        return cls_token, *fused.scale_exchange(maps, maps, [factor, factor])
 
 
 def block_inputs():
@@ -84,18 +86,18 @@ def test_autocast_dtypes():
     _, x = block_inputs()
     filters = [conv.weight for conv in block.crpe], [conv.bias for conv in block.crpe]
     qkv_cls, qkv = draw(1, 1, 3, C), draw(1, 3, 4, 3, C)
+    tokens = block_inputs()
     norm = block.norm1.weight, block.norm1.bias, 1e-6
+    layers = (block.fc1.weight, block.fc2.weight), (block.fc1.bias, block.fc2.bias)
+    factor = x.new_ones(1)
     with torch.autocast(DEVICE, torch.bfloat16):
-        encoded, normed, mean, _ = fused.conv_pos_enc_norm(
-            x, block.cpe.weight, block.cpe.bias, *norm
-        )
-        outs = fused.conv_attention(qkv_cls, qkv, *filters, 2, 0.3)
-    assert (encoded.dtype, normed.dtype, mean.dtype) == (
-        torch.float32,
-        torch.bfloat16,
-        torch.float32,
-    )
-    assert {out.dtype for out in outs} == {torch.bfloat16}
+        encoded = fused.conv_pos_enc(x, block.cpe.weight, block.cpe.bias)
+        qkvs = fused.norm_qkv(tokens, *norm, block.qkv.weight, block.qkv.bias)
+        outs = fused.conv_attention(qkv_cls, qkv, fused.pack_filters(*filters, 2), 2, 0.3)
+        sums = fused.linear_add(outs, block.proj.weight, block.proj.bias, tokens, factor)
+        mlps = fused.norm_mlp(sums, *norm, *layers, factor)
+    assert {t.dtype for t in (encoded, *sums, *mlps)} == {torch.float32}  # with a residual
+    assert {t.dtype for t in (*qkvs, *outs)} == {torch.bfloat16}
     grads = torch.autograd.grad(outs[1].float().sum(), block.crpe.parameters())
     assert {grad.dtype for grad in grads} == {torch.float32}
 
@@ -125,22 +127,23 @@ def test_distributed_data_parallel(tmp_path):
 
 
 def operator_calls():
-    """Arguments of every operator that has a gradient, by name."""
+    """Arguments of the operators of the forward pass, by name."""
     x, weight, bias = draw(1, 3, 4, C), draw(C, 1, 3, 3), draw(C)
     grads = [t.requires_grad_() for t in (x, weight, bias, draw(C), draw(C, seed=1))]
     x, weight, bias, gamma, beta = grads
-    branch = draw(1, 3, 4, C, seed=1).requires_grad_()
     qkv_cls, qkv = (draw(1, *size, 3, C).requires_grad_() for size in ((1,), (3, 4)))
     filters = fused.pack_filters([draw(C, 1, 3, 3)], [draw(C)], 2)
     params = filters.params.detach().requires_grad_()
     attention = qkv_cls, qkv, params, filters.packed, filters.windows, filters.heads, 2, 0.3, 4
-    norm = gamma, beta, 1e-6, torch.float32
+    maps = [x, draw(1, 2, 2, C).requires_grad_()]
+    residuals = [draw(*m.shape, seed=1).requires_grad_() for m in maps]
+    factors = [draw(1), draw(1, seed=1)]
+    norm = x.detach(), gamma.detach(), beta.detach(), 1e-6, torch.float32
     return {
         'conv_pos_enc': (x, weight, bias),
-        'conv_pos_enc_norm': (x, weight, bias, *norm),
-        'add_norm': (x, branch, *norm),
+        'layer_norm': norm,  # without a gradient of its own
         'conv_attention': attention,
-        'scale_exchange': ([x, draw(1, 2, 2, C).requires_grad_()], []),
+        'scale_exchange': (maps, residuals, factors),
     }
 
 
@@ -155,8 +158,3 @@ def test_opcheck(name):
     )
     operator = getattr(torch.ops.mmcoat, name).default
     torch.library.opcheck(operator, operator_calls()[name], test_utils=tests)
-
-
-def test_float64_is_refused():
-    with pytest.raises(ValueError, match='got float64'):
-        fused.layer_norm(draw(2, C, dtype=torch.float64), draw(C), draw(C), 1e-6)

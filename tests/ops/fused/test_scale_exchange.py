@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmcoat.ops import scale_exchange as plain
+from mmcoat.ops import reference
 
 from .common import check, draw
 
@@ -27,36 +27,50 @@ def maps(sizes, channels=8, batch=1, dtype=torch.float32, seed=0):
     return [draw(batch, *size, channels, dtype=dtype, seed=seed) for size in sizes]
 
 
+def residual_inputs(sizes, channels=8, batch=1, dtype=torch.float32):
+    """Maps, then their residuals in float32."""
+    return maps(sizes, channels, batch, dtype) + maps(sizes, channels, batch, seed=1)
+
+
+def call(form, factors=None):
+    def exchange(*x):
+        half = len(x) // 2
+        scales = [None if f is None else f.to(x[half]) for f in factors or [None] * half]
+        return form.scale_exchange(list(x[:half]), list(x[half:]), scales)
+
+    return exchange
+
+
 @pytest.mark.parametrize('sizes', SIZES.values(), ids=SIZES.keys())
 def test_values_and_gradients(sizes):
-    check(lambda *x: fused.scale_exchange(x), lambda *x: plain(x), maps(sizes), 5e-6)
+    check(call(fused), call(reference), residual_inputs(sizes), 5e-6)
+
+
+@pytest.mark.parametrize('sizes', [SIZES['odd'], SIZES['five scales']])
+def test_factors_of_the_samples(sizes):
+    """One scale without a factor beside others with one; five scales take two launches."""
+    factors = [1.25 * (draw(2, seed=i) > 0) for i in range(len(sizes))]
+    factors[1] = None
+    functions = call(fused, factors), call(reference, factors)
+    check(*functions, residual_inputs(sizes, batch=2), 5e-6)
 
 
 @pytest.mark.parametrize('channels, batch', [(64, 2), (152, 1)])
-def test_residuals_and_channels(channels, batch):
-    sizes = [(5, 3), (3, 2), (1, 2)]
-    inputs = maps(sizes, channels, batch) + maps(sizes, channels, batch, seed=1)
-
-    def ours(*x):
-        return fused.scale_exchange(x[:3], x[3:])
-
-    def right(*x):
-        return [out + residual for out, residual in zip(plain(x[:3]), x[3:], strict=True)]
-
-    check(ours, right, inputs, 5e-6)
+def test_batches_and_channels(channels, batch):
+    inputs = residual_inputs([(5, 3), (3, 2), (1, 2)], channels, batch)
+    check(call(fused), call(reference), inputs, 5e-6)
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_half_precision_maps_on_a_float32_residual(dtype):
-    sizes = SIZES['unordered'][1:]
-    outs = fused.scale_exchange(maps(sizes, dtype=dtype), maps(sizes))
-    assert {x.dtype for x in outs} == {torch.float32}
-    check(lambda *x: fused.scale_exchange(x), lambda *x: plain(x), maps(sizes, dtype=dtype))
+    inputs = residual_inputs(SIZES['unordered'][1:], dtype=dtype)
+    assert {x.dtype for x in call(fused)(*inputs)} == {torch.float32}
+    check(call(fused), call(reference), inputs)
 
 
 def test_wrong_shapes_are_refused():
     a, b = maps([(2, 2), (3, 3)])
     with pytest.raises(ValueError, match='equal batch, channels'):
-        fused.scale_exchange([a, b[..., :4]])
+        fused.scale_exchange([a, b[..., :4]], [a, b], [None, None])
     with pytest.raises(ValueError, match='shapes of the maps'):
-        fused.scale_exchange([a, b], [b, a])
+        fused.scale_exchange([a, b], [b, a], [None, None])

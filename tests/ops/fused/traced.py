@@ -32,13 +32,15 @@ def every_operator(
     qkv_cls, qkv, weights: Sequence[Tensor], biases: Sequence[Tensor], gamma
 ) -> Tensor:
     """Each operator once, in a chain."""
-    out_cls, out = fused.conv_attention(qkv_cls, qkv, weights, biases, 2, 0.3)
-    total, normed, *_ = fused.add_norm(out, out, gamma, gamma, 1e-6)
-    large, small = fused.scale_exchange([normed, total[:, ::2].contiguous()])
-    filters = gamma.view(-1, 1, 1, 1), gamma
-    x = fused.conv_pos_enc(large, *filters)
-    x, normed, *_ = fused.conv_pos_enc_norm(x, *filters, gamma, gamma, 1e-6)
-    return sum(t.sum() for t in (out_cls, small, x, normed))
+    filters = fused.pack_filters(weights, biases, 2)
+    out_cls, out = fused.conv_attention(qkv_cls, qkv, filters, 2, 0.3)
+    maps = [out, out[:, ::2].contiguous()]
+    large, small = fused.scale_exchange(maps, maps, [None, gamma[:1].detach()])
+    x = fused.conv_pos_enc(large, gamma.view(-1, 1, 1, 1), gamma)
+    matrix = gamma[:, None] * gamma
+    layers = (matrix, matrix), (gamma, gamma)
+    x = fused.norm_mlp((x,), gamma, gamma, 1e-6, *layers, gamma[:1].detach())[0]
+    return sum(t.sum() for t in (out_cls, small, x))
 
 
 def main() -> None:

@@ -58,14 +58,6 @@ def conv_tile(shape: Sequence[int]) -> Tile:
     return Tile(4, 1024 // block, block, 4).fit(shape)
 
 
-def conv_norm_tile(shape: Sequence[int]) -> Tile:
-    """Depthwise convolution and norm: all channels of a token in one program."""
-    block = max(power_of_2(shape[3]), 16)
-    tokens = max(4096 // block, 4)
-    height = 2 if tokens < 32 else 4
-    return Tile(height, tokens // height, block, 4).fit(shape, 4)
-
-
 def exchange_tile(shape: Sequence[int]) -> Tile:
     """Exchange between scales: 2048 elements, of four maps at a time."""
     block = channel_block(shape[3])

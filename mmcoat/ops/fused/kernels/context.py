@@ -12,7 +12,7 @@ dK = exp(K - max) * (V D^T - rowsum(C * D)) and dV = exp(K - max) D.
 import triton
 import triton.language as tl
 
-from .launching import INTERPRETED
+from ..launching import INTERPRETED
 
 WIDEN = tl.constexpr(INTERPRETED)
 

@@ -8,43 +8,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 
-from . import config
+from . import tuning
+from .kernels.pack_filters import pack_windows_kernel
 from .launching import define, launch, wrap_triton
-from .windows import channel_windows
-
-
-@triton.jit
-def pack_windows_kernel(
-    params,
-    packed,
-    bias,
-    frame: tl.constexpr,
-    count: tl.constexpr,
-    head_width: tl.constexpr,
-    windows: tl.constexpr,
-    heads: tl.constexpr,
-    groups: tl.constexpr,
-    block_c: tl.constexpr,
-):
-    """One tap of all filters, or the biases: from (C, K, K) per group to (taps of the largest, C)."""
-    tap = tl.program_id(0)
-    channels = tl.arange(0, block_c)
-    keep = channels < count
-    sizes, starts = channel_windows(channels, head_width, windows, heads, groups)
-    reach = sizes // 2
-    sy = tap // frame - frame // 2
-    sx = tap % frame - frame // 2
-    inside = (sy <= reach) & (-sy <= reach) & (sx <= reach) & (-sx <= reach)
-    where = starts + (sy + reach) * sizes + sx + reach
-    if tap == frame * frame:
-        inside = keep
-        where = bias + channels
-    value = tl.load(params + where, keep & inside, 0.0)
-    tl.store(packed + tap * count + channels, value.to(tl.float32), keep)
 
 
 def pack_bytes(numbers: Sequence[int]) -> int:
@@ -77,7 +45,7 @@ def pack_windows_op(
         windows=pack_bytes(windows),
         heads=pack_bytes(heads),
         groups=len(windows),
-        block_c=config.power_of_2(count),
+        block_c=tuning.power_of_2(count),
         num_warps=4,
     )
     return packed
@@ -102,12 +70,7 @@ class PackedFilters(NamedTuple):
 def pack_filters(
     weights: Sequence[Tensor], biases: Sequence[Tensor], num_heads: int
 ) -> PackedFilters:
-    """Pack the filters of a stage once for all its blocks: two launches.
-
-    Args:
-        weights: One (Cw, 1, K, K) filter bank per window, K odd; the Cw are whole heads.
-        biases: One (Cw,) per window.
-        num_heads: Number of heads, all windows together.
+    """Pack the filters of a stage for all its blocks, two launches; see ``reference.pack_filters``.
 
     Raises:
         ValueError: If the shapes do not fit together.

@@ -6,16 +6,17 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .. import reference
-from .common import (
+from ..common import (
     compute_dtype,
     map_rows,
     no_autocast,
     opaque_wanted,
+    per_token,
     rows,
     wants_gradient,
 )
 from .layer_norm import layer_norm, layer_norm_backward
-from .linear import linear, packed
+from .linear_add import linear, packed
 
 # Hidden values of one chunk: 4 MiB in float32, measured. Smaller chunks cost calls, larger ones passes over
 # memory. Reduced precision runs on matrix units, which want large products more than near memory.
@@ -29,26 +30,30 @@ def norm_mlp(
     eps: float,
     weights: tuple[Tensor, Tensor],
     biases: tuple[Tensor, Tensor],
-    residual: bool,
+    factor: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """Return ``mlp(layer_norm(x))`` of each tensor, plus ``x`` with ``residual``.
-
-    See ``reference.norm_mlp``.
-    """
+    """Return ``x + factor * mlp(layer_norm(x))`` of each tensor; see ``reference.norm_mlp``."""
     dtype = compute_dtype(tokens[0])
+    factors = tuple(None if factor is None else per_token(factor, x) for x in tokens)
     if torch.compiler.is_compiling():
         if not opaque_wanted(tokens[0]):
-            return reference.norm_mlp(tokens, gamma, beta, eps, weights, biases, residual)
+            return reference.norm_mlp(tokens, gamma, beta, eps, weights, biases, factor)
         low = [w.to(dtype) for w in (*weights, *biases)]
-        return tuple(_opaque_mlp(x, gamma, beta, eps, *low, residual) for x in tokens)
+        return tuple(
+            _opaque_mlp(x, gamma, beta, eps, *low, f) for x, f in zip(tokens, factors, strict=True)
+        )
     with no_autocast(tokens[0]):
         if wants_gradient(*tokens, gamma, beta, *weights, *biases):
             return tuple(
-                NormMlp.apply(x, gamma, beta, eps, *weights, *biases, residual, dtype)
-                for x in tokens
+                NormMlp.apply(x, gamma, beta, eps, *weights, *biases, f, dtype)
+                for x, f in zip(tokens, factors, strict=True)
             )
         low = [w.to(dtype) for w in (*weights, *biases)]
-        return map_rows(lambda x: _infer(x, gamma, beta, eps, *low, residual), tokens)
+
+        def run(x: Tensor, factor: Tensor | None = None) -> Tensor:
+            return _infer(x, gamma, beta, eps, *low, factor)
+
+        return map_rows(run, tokens, *([] if factor is None else [factors]))
 
 
 def _chunks(x: Tensor, hidden: int, dtype: torch.dtype) -> list[slice]:
@@ -69,30 +74,42 @@ def _infer(
     w2: Tensor,
     b1: Tensor,
     b2: Tensor,
-    residual: bool,
+    factor: Tensor | None,
 ) -> Tensor:
+    """``factor`` is one of each token, (..., 1)."""
     tokens, dtype = rows(x), w1.dtype
+    factor = None if factor is None else rows(factor)
     chunks = _chunks(tokens, w1.shape[0], dtype)
     if len(chunks) == 1:
         hidden = linear(layer_norm(tokens, gamma, beta, eps)[0].to(dtype), w1, b1, gelu=True)
-        return linear(hidden, w2, b2, residual=tokens if residual else None).view(x.shape)
+        return _linear_add(hidden, w2, b2, tokens, factor).view(x.shape)
     out, w1 = torch.empty_like(tokens), packed(w1, chunks[0].stop)
     for chunk in chunks:
         part, target = tokens[chunk], out[chunk]
         hidden = linear(layer_norm(part, gamma, beta, eps)[0], w1, b1, gelu=True)
-        # the product adds up on residual and bias where the result is to be
-        target.copy_(b2.expand_as(part)) if not residual else torch.add(part, b2, out=target)
-        target.addmm_(hidden, w2.t())
+        if factor is None:
+            # the product adds up on residual and bias where the result is to be
+            torch.add(part, b2, out=target)
+            target.addmm_(hidden, w2.t())
+        else:
+            torch.addcmul(part, torch.addmm(b2, hidden, w2.t()), factor[chunk], out=target)
     return out.view(x.shape)
+
+
+def _linear_add(
+    hidden: Tensor, weight: Tensor, bias: Tensor, x: Tensor, factor: Tensor | None
+) -> Tensor:
+    if factor is None:
+        return linear(hidden, weight, bias, residual=x)
+    return torch.addcmul(x, linear(hidden, weight, bias), factor)
 
 
 _opaque_mlp = torch.library.custom_op('mmcoat::plain_norm_mlp', _infer, mutates_args=())
 
 
 @_opaque_mlp.register_fake
-def _(x, gamma, beta, eps, w1, w2, b1, b2, residual):
-    dtype = torch.promote_types(x.dtype, w1.dtype) if residual else w1.dtype
-    return x.new_empty(x.shape, dtype=dtype)
+def _(x, gamma, beta, eps, w1, w2, b1, b2, factor):
+    return x.new_empty(x.shape, dtype=torch.promote_types(x.dtype, w1.dtype))
 
 
 class NormMlp(torch.autograd.Function):
@@ -102,32 +119,33 @@ class NormMlp(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x, gamma, beta, eps, w1, w2, b1, b2, residual, dtype):
+    def forward(ctx, x, gamma, beta, eps, w1, w2, b1, b2, factor, dtype):
         low1, low2, low_b1, low_b2 = (t.to(dtype) for t in (w1, w2, b1, b2))
         hidden = []
         if len(_chunks(rows(x), w1.shape[0], dtype)) > 1:
-            out = _infer(x, gamma, beta, eps, low1, low2, low_b1, low_b2, residual)
+            out = _infer(x, gamma, beta, eps, low1, low2, low_b1, low_b2, factor)
         else:
             normed = layer_norm(x, gamma, beta, eps)[0].to(dtype)
             hidden = [linear(normed, low1, low_b1)]
-            out = linear(F.gelu(hidden[0]), low2, low_b2, residual=x if residual else None)
-        ctx.save_for_backward(x, gamma, beta, w1, w2, b1, b2, *hidden)
-        ctx.eps, ctx.residual, ctx.dtype = eps, residual, dtype
+            out = _linear_add(F.gelu(hidden[0]), low2, low_b2, x, factor)
+        ctx.save_for_backward(x, gamma, beta, w1, w2, b1, b2, factor, *hidden)
+        ctx.eps, ctx.dtype = eps, dtype
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        x, gamma, beta, w1, w2, b1, b2, *hidden = ctx.saved_tensors
+        x, gamma, beta, w1, w2, b1, b2, factor, *hidden = ctx.saved_tensors
         tokens, grad = rows(x), rows(grad)
+        factor = None if factor is None else rows(factor)
         with no_autocast(x):
             low = [t.to(ctx.dtype) for t in (w1, w2, b1)]
             grad_x, sums = torch.empty_like(tokens), None
             for chunk in _chunks(tokens, w1.shape[0], ctx.dtype):
-                part = tokens[chunk], grad[chunk], hidden[0] if hidden else None
+                branch = grad[chunk] if factor is None else grad[chunk] * factor[chunk]
+                part = tokens[chunk], branch, hidden[0] if hidden else None
                 grad_part, *terms = _backward_chunk(*part, gamma, beta, ctx.eps, *low, sums)
-                skip = grad[chunk] if ctx.residual else 0
-                torch.add(grad_part, skip, out=grad_x[chunk])
+                torch.add(grad_part, grad[chunk], out=grad_x[chunk])
                 sums = terms
         sums[2] = sums[2].t()  # of the first weight, transposed so far
         sums = [s.to(t.dtype) for s, t in zip(sums, (gamma, beta, w1, w2, b1, b2), strict=True)]

@@ -1,4 +1,4 @@
-"""What the plain operations share: precision under autocast, and when a gradient is wanted."""
+"""What plain and fused operations share: precision under autocast, gradients wanted or not, residual sums."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -35,6 +35,25 @@ def no_autocast(x: Tensor) -> AbstractContextManager:
     if not torch.is_autocast_enabled(device):
         return nullcontext()  # entering autocast's costs as much as a small operation
     return torch.autocast(device, enabled=False)
+
+
+def per_token(factor: Tensor, x: Tensor) -> Tensor:
+    """(B,) -> (B, ..., 1), a view with one factor for each token of ``x`` (B, ..., C)."""
+    return factor.view(-1, *[1] * (x.dim() - 1)).expand(*x.shape[:-1], 1)
+
+
+def add_branch(x: Tensor, branch: Tensor, factor: Tensor | None) -> Tensor:
+    """Return ``x + factor * branch`` in one pass; both (B, ..., C), a factor (B,) for each sample or None."""
+    if factor is None:
+        return x + branch
+    return torch.addcmul(x, branch, per_token(factor, branch))
+
+
+def add_branches(
+    tokens: tuple[Tensor, ...], branches: tuple[Tensor, ...], factor: Tensor | None
+) -> tuple[Tensor, ...]:
+    """Return ``add_branch`` of each tensor and its branch; all of a sample get the same factor."""
+    return tuple(add_branch(x, b, factor) for x, b in zip(tokens, branches, strict=True))
 
 
 def rows(x: Tensor) -> Tensor:

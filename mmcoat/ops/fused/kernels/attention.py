@@ -3,7 +3,7 @@
 import triton
 import triton.language as tl
 
-from .context_kernels import dot
+from .context import dot
 from .windows import locate, origin, window_sums
 
 

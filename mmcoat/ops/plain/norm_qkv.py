@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .. import reference
-from .common import (
+from ..common import (
     JOINED_ROWS,
     compute_dtype,
     map_rows,
@@ -15,7 +15,7 @@ from .common import (
     wants_gradient,
 )
 from .layer_norm import layer_norm, layer_norm_backward
-from .linear import linear, opaque_linear
+from .linear_add import linear, opaque_linear
 
 # (..., 3, C), or three (..., C), which the CPU reads faster
 Qkv = Tensor | tuple[Tensor, Tensor, Tensor]

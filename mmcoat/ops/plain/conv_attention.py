@@ -1,35 +1,33 @@
 """Conv-attention that keeps queries, keys and values for backward, and recomputes all that follows them."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..common import compute_dtype, no_autocast, wants_gradient
 from . import heads
-from .common import compute_dtype, no_autocast, wants_gradient
-from .qkv import Qkv, unbind
+from .norm_qkv import Qkv, unbind
+from .pack_filters import PackedFilters
 
 
 def conv_attention(
-    qkv_cls: Qkv,
-    qkv: Qkv,
-    weights: list[Tensor],
-    biases: list[Tensor],
-    num_heads: int,
-    scale: float,
+    qkv_cls: Qkv, qkv: Qkv, filters: PackedFilters, num_heads: int, scale: float
 ) -> tuple[Tensor, Tensor]:
     """Return factorized attention with the convolutional relative position encoding.
 
     See ``reference.conv_attention``.
     """
-    filters = [*weights, *biases]
-    with no_autocast(filters[0]):
+    weight, bias, groups = filters
+    with no_autocast(weight):
         if isinstance(qkv, Tensor) and not torch.compiler.is_compiling():
             dtype = compute_dtype(qkv)
             qkv_cls, qkv = qkv_cls.to(dtype), qkv.to(dtype)
-            if wants_gradient(qkv_cls, qkv, *filters):
-                return ConvAttention.apply(qkv_cls, qkv, num_heads, scale, *filters)
-        return _forward(qkv_cls, qkv, weights, biases, num_heads, scale)[:2]
+            if wants_gradient(qkv_cls, qkv, weight, bias):
+                return ConvAttention.apply(qkv_cls, qkv, weight, bias, groups, num_heads, scale)
+        return _forward(qkv_cls, qkv, weight, bias, num_heads, scale)[:2]
 
 
 def _tokens(qkv: Qkv) -> list[Tensor]:
@@ -37,15 +35,15 @@ def _tokens(qkv: Qkv) -> list[Tensor]:
     return [part.flatten(1, -2) for part in unbind(qkv)]
 
 
-def _forward(qkv_cls, qkv, weights, biases, num_heads, scale):
+def _forward(qkv_cls, qkv, weight, bias, num_heads, scale):
     (q_cls, k_cls, v_cls), (q, k, v) = _tokens(qkv_cls), _tokens(qkv)
-    weight, weight_cls, total, top = _exponentials(k, k_cls)
-    context = heads.contract(weight, v, num_heads)
-    context = context + heads.contract(weight_cls, v_cls, num_heads)
+    keys, keys_cls, total, top = _exponentials(k, k_cls)
+    context = heads.contract(keys, v, num_heads)
+    context = context + heads.contract(keys_cls, v_cls, num_heads)
     context = context / heads.split(total, num_heads).transpose(-1, -2)
     out = heads.apply(q, scale * context)
     v_map = unbind(qkv)[2]
-    encoded = _convolve(v_map, *_merge(weights, biases, v_map))
+    encoded = _convolve(v_map, weight.to(v_map.dtype), bias.to(v_map.dtype))
     if torch.is_grad_enabled():
         out = out + q * encoded.flatten(1, 2)
     else:
@@ -82,16 +80,6 @@ def _exponentials(k: Tensor, k_cls: Tensor) -> tuple[Tensor, Tensor, Tensor, Ten
     return weight, weight_cls, total, top
 
 
-def _merge(weights: list[Tensor], biases: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return one filter bank of the largest window, the smaller ones framed by zeros.
-
-    More arithmetic than a convolution per window, but no copies into slices and out of them.
-    """
-    largest = max(weight.shape[-1] for weight in weights)
-    framed = [F.pad(weight, [(largest - weight.shape[-1]) // 2] * 4) for weight in weights]
-    return torch.cat(framed).to(x.dtype), torch.cat(list(biases)).to(x.dtype)
-
-
 def _convolve(v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return the depthwise convolution of (B, H, W, C), dense."""
     # (B, H, W, C) -> (B, C, H, W), channels last
@@ -101,22 +89,26 @@ def _convolve(v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _convolve_backward(
-    grad: Tensor, v: Tensor, weight: Tensor, weights: list[Tensor], biases: list[Tensor]
-):
-    """Return the gradients of ``v`` (dense), ``weights`` and ``biases``; ``grad`` and ``v`` (B, H, W, C).
+    grad: Tensor, v: Tensor, weight: Tensor, groups: Sequence[tuple[int, int]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of ``v`` (dense), the filters and the biases, these two in float32 at least.
 
-    ``weight`` is what the convolution used, all ``weights`` merged.
+    Args:
+        grad: Gradient of the convolution, (B, H, W, C).
+        v: Its input, (B, H, W, C).
+        weight: Its filters, (C, 1, K, K).
+        groups: (channels, window) of each group; a filter is zero, and has no gradient, beyond its window.
     """
     grad, v = grad.permute(0, 3, 1, 2), v.permute(0, 3, 1, 2)
-    padding = (weight.shape[-1] // 2,) * 2
+    largest = weight.shape[-1]
+    padding = (largest // 2,) * 2
     grad_v = _conv_backward(grad, v, weight, [True, False, False], padding)[0].permute(0, 2, 3, 1)
     # in float32: oneDNN is far slower with bfloat16 here
     total = torch.promote_types(torch.float32, v.dtype)
-    sizes = [part.shape[0] for part in weights]
-    groups = zip(grad.to(total).split(sizes, 1), v.to(total).split(sizes, 1), weights, strict=True)
-    grad_weights = [_filter_grad(g, x, part.shape[-1]).to(part.dtype) for g, x, part in groups]
-    grad_bias = grad.sum((0, 2, 3), dtype=total).split(sizes)
-    return grad_v, grad_weights, [g.to(b.dtype) for g, b in zip(grad_bias, biases, strict=True)]
+    sizes = [channels for channels, _ in groups]
+    parts = zip(grad.to(total).split(sizes, 1), v.to(total).split(sizes, 1), groups, strict=True)
+    framed = [F.pad(_filter_grad(g, x, k), [(largest - k) // 2] * 4) for g, x, (_, k) in parts]
+    return grad_v, torch.cat(framed), grad.sum((0, 2, 3), dtype=total)
 
 
 def _filter_grad(grad: Tensor, x: Tensor, window: int) -> Tensor:
@@ -159,27 +151,21 @@ class ConvAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, qkv_cls, qkv, num_heads, scale, *filters):
-        weights, biases = filters[: len(filters) // 2], filters[len(filters) // 2 :]
-        out_cls, out, top, total, context = _forward(
-            qkv_cls, qkv, weights, biases, num_heads, scale
-        )
-        ctx.save_for_backward(qkv_cls, qkv, top, total, context, *filters)
-        ctx.num_heads, ctx.scale = num_heads, scale
+    def forward(ctx, qkv_cls, qkv, weight, bias, groups, num_heads, scale):
+        out_cls, out, top, total, context = _forward(qkv_cls, qkv, weight, bias, num_heads, scale)
+        ctx.save_for_backward(qkv_cls, qkv, weight, bias, top, total, context)
+        ctx.groups, ctx.num_heads, ctx.scale = groups, num_heads, scale
         return out_cls, out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_out_cls, grad_out):
-        qkv_cls, qkv, top, total, context, *filters = ctx.saved_tensors
-        weights, biases = filters[: len(filters) // 2], filters[len(filters) // 2 :]
+        qkv_cls, qkv, weight, bias, top, total, context = ctx.saved_tensors
         with no_autocast(qkv):
             q, v = qkv[..., 0, :], qkv[..., 2, :].contiguous()
-            weight, bias = _merge(weights, biases, v)
-            encoded = _convolve(v, weight, bias)
-            grad_v, grad_weights, grad_biases = _convolve_backward(
-                grad_out * q, v, weight, weights, biases
-            )
+            low, low_bias = weight.to(v.dtype), bias.to(v.dtype)
+            encoded = _convolve(v, low, low_bias)
+            grad_v, *grad_filters = _convolve_backward(grad_out * q, v, low, ctx.groups)
             # (B, H, W, C) -> (B, N, C)
             encoding = encoded.mul_(grad_out).flatten(1, 2), grad_v.flatten(1, 2)
             grads_out = grad_out_cls.contiguous(), grad_out.flatten(1, 2)
@@ -192,7 +178,8 @@ class ConvAttention(torch.autograd.Function):
             grad_cls = _backward_tokens(parts[0], grads_out[0], *softmax, ctx.scale)
             grad = _backward_tokens(parts[1], grads_out[1], *softmax, ctx.scale, encoding)
         grads = grad_cls.view(qkv_cls.shape), grad.view(qkv.shape)
-        return *grads, None, None, *grad_weights, *grad_biases
+        grad_weight, grad_bias = grad_filters
+        return *grads, grad_weight.to(weight.dtype), grad_bias.to(bias.dtype), None, None, None
 
 
 def _backward_tokens(

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import reference
-from .common import compute_dtype
+from ..common import compute_dtype
 
 
 def conv_pos_enc(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

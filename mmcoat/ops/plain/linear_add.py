@@ -5,7 +5,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import reference
-from .common import compute_dtype, map_rows, no_autocast, opaque_wanted, wants_gradient
+from ..common import (
+    add_branches,
+    compute_dtype,
+    map_rows,
+    no_autocast,
+    opaque_wanted,
+    wants_gradient,
+)
 
 _ONEDNN_DTYPES = (torch.float32, torch.bfloat16)
 
@@ -78,14 +85,18 @@ def linear_add(
     weight: Tensor,
     bias: Tensor,
     residual: tuple[Tensor, ...] | None,
+    factor: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """Return ``linear(x)`` of each tensor plus its residual; see ``reference.linear_add``.
+    """Return ``linear(x)`` of each tensor, added to its residual; see ``reference.linear_add``.
 
     The gradient needs ``x`` only, so that autograd's own linear serves in training.
     """
     compiling = torch.compiler.is_compiling()
-    if wants_gradient(*tokens, weight, bias) or (compiling and not opaque_wanted(tokens[0])):
-        return reference.linear_add(tokens, weight, bias, residual)
+    if compiling and not opaque_wanted(tokens[0]):
+        return reference.linear_add(tokens, weight, bias, residual, factor)
+    if factor is not None or wants_gradient(*tokens, weight, bias):
+        out = tuple(F.linear(x, weight, bias) for x in tokens)
+        return out if residual is None else add_branches(residual, out, factor)
     dtype = compute_dtype(tokens[0])
     weight, bias = weight.to(dtype), bias.to(dtype)
     if compiling:

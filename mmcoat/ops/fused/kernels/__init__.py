@@ -1,0 +1,1 @@
+"""The Triton kernels; the functions that launch them are one folder up."""

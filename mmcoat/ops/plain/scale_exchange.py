@@ -1,0 +1,24 @@
+"""The exchange between scales, adding up in place where no gradient is wanted."""
+
+import torch
+from torch import Tensor
+
+from .. import reference
+from ..common import wants_gradient
+
+
+def scale_exchange(
+    maps: list[Tensor], residuals: list[Tensor], factors: list[Tensor | None]
+) -> list[Tensor]:
+    """Give each scale its residual and the sum of all scales; see ``reference.scale_exchange``."""
+    scaled = any(factor is not None for factor in factors)
+    if scaled or wants_gradient(*maps, *residuals) or torch.compiler.is_compiling():
+        return reference.scale_exchange(maps, residuals, factors)
+    outs = []
+    for own, (target, residual) in enumerate(zip(maps, residuals, strict=True)):
+        total = residual + target
+        for other, source in enumerate(maps):
+            if other != own:
+                total += reference.resize(source, target.shape[1:3])
+        outs.append(total)
+    return outs
