@@ -26,7 +26,7 @@ from .formats import (
     own_name,
     own_state_dict,
 )
-from .reading import find_state_dict, read_checkpoint
+from .reading import check_numbers, find_state_dict, read_checkpoint
 from .writing import write_checkpoint
 
 TARGETS = ('own', 'official', 'timm')
@@ -293,6 +293,7 @@ def convert_file(source: str, target: Path, to: str = 'own', force: bool = False
         raise ValueError(f'to must be one of {TARGETS}, got {to!r}')
     checkpoint = read_checkpoint(source)
     weights = find_state_dict(checkpoint)
+    check_numbers(weights, source)
     form, result = to_own(weights)
     if to != 'own':
         if form != FORMS[0].name:

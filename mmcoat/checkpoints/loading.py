@@ -14,7 +14,7 @@ from .formats import (
     mismatches,
     own_state_dict,
 )
-from .reading import find_state_dict, read_checkpoint
+from .reading import check_numbers, find_state_dict, read_checkpoint
 
 FIRST_CONV = 'stages.0.patch_embed.proj.weight'
 
@@ -40,6 +40,7 @@ def load_backbone(model: nn.Module, source: str | Path, prefix: str | None = Non
             f'{source} does not fit this backbone; the file seems to be {guess_arch(weights)}, '
             f'the backbone is {guess_arch(model.state_dict())}. ' + '; '.join(problems)
         )
+    check_numbers(weights, source, only_float=True)
     model.load_state_dict(weights, strict=True)
 
 

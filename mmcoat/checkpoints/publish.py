@@ -1,6 +1,7 @@
 """Make a file to give away from a training checkpoint."""
 
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from mmcoat.version import __version__
 
 from .errors import CheckpointError
 from .fetching import file_sha256
-from .reading import find_state_dict, read_checkpoint
+from .reading import check_numbers, find_state_dict, read_checkpoint
 from .writing import write_checkpoint
 
 # What is kept of MMEngine's meta: inferencers need the classes. Its config text and environment hold
@@ -37,21 +38,21 @@ def publish(source: str, target: Path, force: bool = False) -> tuple[Path, list[
     """
     checkpoint = read_checkpoint(source)
     weights = find_state_dict(checkpoint)
+    check_numbers(weights, source)
     # A tensor that is a view would carry its whole storage along.
     weights = {key: value.detach().cpu().contiguous().clone() for key, value in weights.items()}
     plain = {'state_dict': weights, 'meta': _plain_meta(checkpoint.get('meta'))}
     if target.suffix not in ('.pth', '.safetensors'):
         raise CheckpointError(f'{target} must end in .pth or .safetensors')
     stem = re.sub(r'-[0-9a-f]{8}$', '', target.stem)
-    draft = target.with_name(f'.{stem}.draft{target.suffix}')
-    write_checkpoint(plain, draft, force=True)
-    try:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix='.publish-') as folder:
+        draft = Path(folder, f'draft{target.suffix}')
+        write_checkpoint(plain, draft)
         path = target.with_name(f'{stem}-{file_sha256(draft)[:8]}{target.suffix}')
         if path.exists() and not force:
             raise CheckpointError(f'{path} exists; give --force to overwrite it')
         draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
     kept = {'state_dict', 'model', 'meta', *weights}
     return path, [str(key) for key in checkpoint if key not in kept]
 

@@ -1,12 +1,15 @@
 """Open checkpoint files without running code from them."""
 
 import argparse
+import functools
 import importlib
+import os
 import pickle
 import tarfile
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,9 @@ from .fetching import fetch, is_remote
 from .published import SCHEME, SITE
 
 _DTYPES = ('float64', 'float32', 'float16', 'int64', 'int32', 'uint8', 'bool')
+UNFOLDED_LIMIT = (
+    4  # bytes in a zip's members per byte of the file; PyTorch's own have less than 1.1
+)
 _STATISTICS = ('min', 'max', 'current', 'mean')
 
 
@@ -88,6 +94,7 @@ def read_checkpoint(source: str | Path) -> dict[str, Any]:
 
 
 def _read_torch(path: Path) -> Any:
+    _check_container(path)
     # Each time: MMEngine's own loading takes some of these away from the process-wide list again.
     allow_safe_globals()
     try:
@@ -100,13 +107,39 @@ def _read_torch(path: Path) -> Any:
             f'which could run code ({_refusal(str(error))})'
         ) from None
     except Exception as error:  # a damaged file can make the unpickler fail in any way
-        if not zipfile.is_zipfile(path) and tarfile.is_tarfile(path):
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f'checkpoint {path} is damaged or incomplete ({reason})') from None
+
+
+def _check_container(path: Path) -> None:
+    """Refuse what unfolds to far more than the file, damaged bytes, and the tar form.
+
+    PyTorch writes zip files without compression and does not look at their checksums.
+    """
+    if not zipfile.is_zipfile(path):
+        if tarfile.is_tarfile(path):
             raise CheckpointError(
                 f'checkpoint {path} has the tar form of PyTorch 0.1, which cannot be read without '
                 'running code from it; save it again with a PyTorch of its time'
-            ) from None
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f'checkpoint {path} is damaged or incomplete ({reason})') from None
+            )
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unfolded = sum(member.file_size for member in archive.infolist())
+            if unfolded > UNFOLDED_LIMIT * path.stat().st_size:
+                raise CheckpointError(
+                    f'checkpoint {path} is refused: its {path.stat().st_size} bytes would unfold to '
+                    f'{unfolded}; PyTorch writes files without compression'
+                )
+            damaged = archive.testzip()
+    except CheckpointError:
+        raise
+    except Exception as error:  # a damaged file can make zipfile fail in any way
+        raise CheckpointError(f'checkpoint {path} is damaged or incomplete ({error})') from None
+    if damaged is not None:
+        raise CheckpointError(
+            f'checkpoint {path} is damaged: the checksum of {damaged} in it does not fit'
+        )
 
 
 def _refusal(message: str) -> str:
@@ -121,8 +154,8 @@ def _refusal(message: str) -> str:
 def ensure_safe(source: str | Path) -> str:
     """Return the local path of a checkpoint that is safe for any loader to open.
 
-    MMEngine of the OneDL line opens a file with all its code when the safe way fails. The tools ask this
-    function first, for ``load_from``, ``resume`` and the checkpoint to test.
+    The tools ask this first, for ``load_from``, ``resume`` and the checkpoint to test, so that a file that is
+    refused costs nothing else.
 
     Args:
         source: File, URL or ``mmcoat://NAME``; what is remote is fetched.
@@ -153,13 +186,78 @@ def find_state_dict(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return weights
 
 
+def check_numbers(weights: Mapping[str, Any], source: str | Path, only_float: bool = False) -> None:
+    """Refuse weights that no training has left behind.
+
+    Args:
+        weights: Tensors by name.
+        source: Named in the message.
+        only_float: Whether counters and indices, which some models keep, are refused as well.
+
+    Raises:
+        CheckpointError: A name is no text, or a tensor is sparse, complex, without data, NaN or infinite.
+    """
+    for key, value in weights.items():
+        problem = None
+        if not isinstance(key, str):
+            problem = 'its name is no text'
+        elif value.layout != torch.strided or value.is_complex() or value.is_meta:
+            problem = f'it is a tensor of {value.dtype}, {value.layout} on {value.device}'
+        elif only_float and not value.is_floating_point():
+            problem = f'it holds {value.dtype} instead of floating point numbers'
+        elif value.is_floating_point() and not torch.isfinite(value).all():
+            problem = 'it holds NaN or infinite values'
+        if problem:
+            raise CheckpointError(f'{source} is refused: {key!r} in it is not usable, {problem}')
+
+
 def register_with_mmengine() -> None:
-    """Make ``mmcoat://NAME`` and the official URLs work wherever MMEngine loads a checkpoint."""
-    CheckpointLoader.register_scheme((SCHEME, SITE), load_from_mmcoat, force=True)
+    """Make every road on which MMEngine opens a checkpoint a safe one; ``mmcoat://NAME`` works there, too.
+
+    Files and URLs are read by :func:`read_checkpoint`. Other schemes (``torchvision://``, ``open-mmlab://``,
+    those of other packages) keep their loaders, and PyTorch is held to its restricted unpickler meanwhile:
+    MMEngine of the OneDL line would open a file with all its code when the restricted way fails.
+    """
+    prefixes = ('', 'http://', 'https://', SCHEME, SITE)
+    CheckpointLoader.register_scheme(prefixes, load_from_mmcoat, force=True)
+    original = CheckpointLoader.load_checkpoint
+    if getattr(original, 'restricted', False):
+        return
+
+    @functools.wraps(original.__func__)
+    def load_checkpoint(
+        cls: type, filename: str, map_location: Any = None, logger: Any = 'current'
+    ) -> Any:
+        with _restricted():
+            return original.__func__(cls, filename, map_location, logger)
+
+    load_checkpoint.restricted = True
+    CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
+
+
+@contextmanager
+def _restricted() -> Iterator[None]:
+    """Hold ``torch.load`` to its restricted unpickler, whatever its callers ask for."""
+    allow_safe_globals()
+    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'  # PyTorch reads it at each call
+    before = os.environ.get(name)
+    os.environ[name] = '1'
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f'a checkpoint is refused: it holds objects other than weights, which could run code '
+            f'({_refusal(str(error))})'
+        ) from None
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def load_from_mmcoat(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read a published file for MMEngine; its name follows MMEngine's own loaders.
+    """Read a file for MMEngine; its name follows MMEngine's own loaders.
 
     Tensors come in CPU memory, whatever ``map_location`` says: loading copies them to the model's device.
     """
