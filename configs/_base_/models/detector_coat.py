@@ -1,4 +1,4 @@
-# What the detectors share: preprocessing and the backbone. CoaT-Lite Small stands for all variants.
+# What the detectors share: preprocessing and the backbone, whose variant comes from backbones/.
 model = dict(
     data_preprocessor=dict(
         type='DetDataPreprocessor',
@@ -9,12 +9,7 @@ model = dict(
     ),
     backbone=dict(
         type='mmcoat.CoaT',
-        arch='lite_small',
         out_indices=(1, 2, 3),
         drop_path_rate=0.2,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_small_8d362f48.pth',
-        ),
     ),
 )

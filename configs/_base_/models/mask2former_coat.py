@@ -25,7 +25,6 @@ model = dict(
     backbone=dict(out_indices=(0, 1, 2, 3), drop_path_rate=0.3),
     panoptic_head=dict(
         type='Mask2FormerHead',
-        in_channels=[64, 128, 320, 512],
         strides=[4, 8, 16, 32],
         feat_channels=256,
         out_channels=256,

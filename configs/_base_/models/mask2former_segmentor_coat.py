@@ -17,7 +17,6 @@ model = dict(
     backbone=dict(drop_path_rate=0.3),
     decode_head=dict(
         type='Mask2FormerHead',
-        in_channels=[64, 128, 320, 512],
         strides=[4, 8, 16, 32],
         feat_channels=256,
         out_channels=256,
