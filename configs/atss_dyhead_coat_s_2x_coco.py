@@ -6,5 +6,5 @@ _base_ = [
     './_base_/runtimes/mmdet.py',
 ]
 
-model = dict(backbone=_base_.backbone)
+model = dict(backbone=dict(drop_path_rate=0.2, **_base_.backbone))
 _base_.model.neck[0].in_channels = _base_.channels[1:]  # a list would be replaced as a whole

@@ -6,4 +6,6 @@ _base_ = [
     './_base_/runtimes/mmdet.py',
 ]
 
-model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels[1:]))
+model = dict(
+    backbone=dict(drop_path_rate=0.2, **_base_.backbone), neck=dict(in_channels=_base_.channels[1:])
+)

@@ -6,5 +6,8 @@ _base_ = [
     './_base_/runtimes/mmseg.py',
 ]
 
-model = dict(backbone=_base_.backbone, decode_head=dict(in_channels=_base_.channels))
+model = dict(
+    backbone=dict(drop_path_rate=0.2, **_base_.backbone),
+    decode_head=dict(in_channels=_base_.channels),
+)
 default_hooks = dict(checkpoint=dict(interval=5000))

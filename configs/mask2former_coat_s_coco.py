@@ -6,7 +6,10 @@ _base_ = [
     './_base_/runtimes/mmdet.py',
 ]
 
-model = dict(backbone=_base_.backbone, panoptic_head=dict(in_channels=_base_.channels))
+model = dict(
+    backbone=dict(drop_path_rate=0.2, **_base_.backbone),
+    panoptic_head=dict(in_channels=_base_.channels),
+)
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=5000, max_keep_ckpts=3),
     logger=dict(log_metric_by_epoch=False),

@@ -24,6 +24,7 @@ def test_all_configs_are_there():
             for head in (
                 f'deformable_detr_coat_{variant}',
                 f'retinanet_coat_{variant}_1x',
+                f'retinanet_coat_{variant}_adamw_1x',
                 f'atss_dyhead_coat_{variant}_2x',
                 f'dino_4scale_coat_{variant}_12e',
                 f'mask2former_coat_{variant}',
@@ -89,6 +90,12 @@ def test_recipe(name):
         assert cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0
         if 'lite_m_' not in name:
             assert backbone.drop_path_rate == (0.2 if backbone.arch == 'small' else 0.0)
+    elif 'deformable' not in name and backbone.arch == 'lite_small':
+        # half of Swin-T's, whose rates rise over depth from 0
+        assert backbone.drop_path_rate == (0.15 if 'mask2former' in name else 0.1)
+    if name in NAMES:
+        assert cfg.env_cfg.cudnn_benchmark is False
+        assert ('tta_model' in cfg) == ('mask' not in name)
     assert len((ROOT / 'configs' / name).read_text().splitlines()) <= 30
 
 

@@ -1,6 +1,6 @@
 _base_ = './detector_coat.py'
 
-# ATSS with DyHead (arXiv 2106.08322) as MMDetection trains it on Swin, its drop path included.
+# ATSS with DyHead (arXiv 2106.08322) as MMDetection trains it on Swin; drop path: see detector_coat.py.
 num_classes = 80
 model = dict(
     type='ATSS',

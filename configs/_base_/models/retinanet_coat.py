@@ -1,6 +1,6 @@
 _base_ = './detector_coat.py'
 
-# RetinaNet as MMDetection trains it on Swin-T, its drop path included.
+# RetinaNet as MMDetection trains it on Swin-T; drop path: see detector_coat.py.
 num_classes = 80
 model = dict(
     type='RetinaNet',
