@@ -17,7 +17,8 @@ VARIABLES = ('crop_size', 'num_classes', 'data_root')
 def apply_from_file(cfg: Config, path: str) -> None:
     """Carry the variables that config files set at their top into every place that still has an older value.
 
-    A place that a file sets to a value of its own keeps it.
+    A place that a file sets to a value of its own keeps it. ``metainfo`` (classes and palette) at the top goes
+    to every data set.
 
     Raises:
         UsageError: The file itself sets a variable that nothing reads.
@@ -30,6 +31,9 @@ def apply_from_file(cfg: Config, path: str) -> None:
         found = set_variable(cfg, name, cfg[name], old or None)
         if not found and _assigned(name, own):
             raise unread(name, path)
+    if 'metainfo' in cfg:
+        for dataset in datasets(cfg):
+            dataset.metainfo = cfg.metainfo
 
 
 def set_variable(cfg: Config, name: str, value: Any, old: list | None = None) -> int:
