@@ -17,7 +17,7 @@ VARIABLES = ('crop_size', 'num_classes', 'data_root')
 def apply_from_file(cfg: Config, path: str) -> None:
     """Carry the variables that config files set at their top into every place that still has an older value.
 
-    A place that a file sets to a value of its own keeps it. ``metainfo`` (classes and palette) at the top goes
+    A place that a file sets to a value of its own keeps it. ``metainfo`` (classes, palette) at the top goes
     to every data set.
 
     Raises:

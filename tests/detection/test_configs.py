@@ -216,3 +216,26 @@ def test_a_batch_without_any_objects():
     loss = losses(model, batch(objects=(0, 0)))
     loss.backward()
     assert torch.isfinite(loss)
+
+
+def test_test_time_augmentation():
+    """Boxes of an image and of its mirror image are merged into one result."""
+    from mmdet.registry import MODELS, TRANSFORMS
+
+    from mmcoat import runs
+
+    cfg = small('retinanet_coat_lite_s_1x_coco.py')
+    runs.enable_tta(cfg)
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    model = build(cfg)
+    assert isinstance(model, MODELS.get('DetTTAModel'))
+    augment = pipeline[1].transforms
+    augment[0] = [dict(type='Resize', scale=(96, 64), keep_ratio=True)]
+    augment[2] = [dict(type='mmdet.Pad', size_divisor=1)]  # this image has no annotations
+    image = torch.randint(0, 255, (64, 96, 3), dtype=torch.uint8).numpy()
+    item = dict(img=image, img_id=0, img_path='a.jpg', ori_shape=(64, 96), img_shape=(64, 96))
+    views = TRANSFORMS.build(pipeline[1])(item)
+    assert [sample.flip for sample in views['data_samples']] == [False, True]
+    data = {key: [[view] for view in value] for key, value in views.items()}
+    (result,) = predictions(model, data)
+    assert result.pred_instances.bboxes.shape[1] == 4
