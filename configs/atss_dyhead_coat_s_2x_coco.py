@@ -1,22 +1,10 @@
-_base_ = './atss_dyhead_coat_lite_s_2x_coco.py'
+_base_ = [
+    './_base_/backbones/coat_small.py',
+    './_base_/models/atss_dyhead_coat.py',
+    './_base_/datasets/coco_detection_2000x1200.py',
+    './_base_/schedules/adamw_2x_coco.py',
+    './_base_/runtimes/mmdet.py',
+]
 
-model = dict(
-    backbone=dict(
-        arch='small',
-        init_cfg=dict(checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_small_7479cf9b.pth'),
-    ),
-    # a list is replaced as a whole; only in_channels differs
-    neck=[
-        dict(
-            type='FPN',
-            in_channels=[320, 320, 320],
-            out_channels=256,
-            start_level=0,
-            add_extra_convs='on_output',
-            num_outs=5,
-        ),
-        dict(
-            type='DyHead', in_channels=256, out_channels=256, num_blocks=6, zero_init_offset=False
-        ),
-    ],
-)
+model = dict(backbone=dict(drop_path_rate=0.2, **_base_.backbone))
+_base_.model.neck[0].in_channels = _base_.channels[1:]  # a list would be replaced as a whole

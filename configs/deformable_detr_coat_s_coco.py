@@ -1,10 +1,12 @@
-_base_ = './deformable_detr_coat_lite_s_coco.py'
+_base_ = [
+    './_base_/backbones/coat_small.py',
+    './_base_/models/deformable_detr_coat.py',
+    './_base_/datasets/coco_detection_detr.py',
+    './_base_/schedules/detr_50e_coco.py',
+    './_base_/runtimes/mmdet.py',
+]
 
 model = dict(
-    backbone=dict(
-        arch='small',
-        drop_path_rate=0.2,
-        init_cfg=dict(checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_small_7479cf9b.pth'),
-    ),
-    neck=dict(in_channels=[320, 320, 320]),
+    backbone=dict(drop_path_rate=0.2, **_base_.backbone),
+    neck=dict(in_channels=_base_.channels[1:]),
 )

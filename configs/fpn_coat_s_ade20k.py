@@ -1,10 +1,13 @@
-_base_ = './fpn_coat_lite_s_ade20k.py'
+_base_ = [
+    './_base_/backbones/coat_small.py',
+    './_base_/models/fpn_coat.py',
+    './_base_/datasets/ade20k_512.py',
+    './_base_/schedules/adamw_80k.py',
+    './_base_/runtimes/mmseg.py',
+]
 
 model = dict(
-    backbone=dict(
-        arch='small',
-        drop_path_rate=0.2,
-        init_cfg=dict(checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_small_7479cf9b.pth'),
-    ),
-    neck=dict(in_channels=[152, 320, 320, 320]),
+    backbone=dict(drop_path_rate=0.2, **_base_.backbone), neck=dict(in_channels=_base_.channels)
 )
+train_dataloader = dict(batch_size=16, num_workers=8)  # one GPU
+default_hooks = dict(checkpoint=dict(interval=8000))

@@ -1,9 +1,13 @@
-_base_ = './mask2former_coat_lite_s_ade20k.py'
+_base_ = [
+    './_base_/backbones/coat_small.py',
+    './_base_/models/mask2former_segmentor_coat.py',
+    './_base_/datasets/ade20k_mask2former.py',
+    './_base_/schedules/mask2former_160k.py',
+    './_base_/runtimes/mmseg.py',
+]
 
 model = dict(
-    backbone=dict(
-        arch='small',
-        init_cfg=dict(checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_small_7479cf9b.pth'),
-    ),
-    decode_head=dict(in_channels=[152, 320, 320, 320]),
+    backbone=dict(drop_path_rate=0.2, **_base_.backbone),
+    decode_head=dict(in_channels=_base_.channels),
 )
+default_hooks = dict(checkpoint=dict(interval=5000))

@@ -1,9 +1,11 @@
-_base_ = './retinanet_coat_lite_s_1x_coco.py'
+_base_ = [
+    './_base_/backbones/coat_small.py',
+    './_base_/models/retinanet_coat.py',
+    './_base_/datasets/coco_detection.py',
+    './_base_/schedules/sgd_1x_coco.py',
+    './_base_/runtimes/mmdet.py',
+]
 
 model = dict(
-    backbone=dict(
-        arch='small',
-        init_cfg=dict(checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_small_7479cf9b.pth'),
-    ),
-    neck=dict(in_channels=[320, 320, 320]),
+    backbone=dict(drop_path_rate=0.2, **_base_.backbone), neck=dict(in_channels=_base_.channels[1:])
 )

@@ -1,10 +1,13 @@
-_base_ = './upernet_coat_lite_s_ade20k.py'
+_base_ = [
+    './_base_/backbones/coat_small.py',
+    './_base_/models/upernet_coat.py',
+    './_base_/datasets/ade20k_512.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtimes/mmseg.py',
+]
 
 model = dict(
-    backbone=dict(
-        arch='small',
-        drop_path_rate=0.2,
-        init_cfg=dict(checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_small_7479cf9b.pth'),
-    ),
-    decode_head=dict(in_channels=[152, 320, 320, 320]),
+    backbone=dict(drop_path_rate=0.2, **_base_.backbone),
+    decode_head=dict(in_channels=_base_.channels),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
 )

@@ -1,10 +1,13 @@
-_base_ = './upernet_coat_lite_s_ade20k.py'
+_base_ = [
+    './_base_/backbones/coat_tiny.py',
+    './_base_/models/upernet_coat.py',
+    './_base_/datasets/ade20k_512.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtimes/mmseg.py',
+]
 
 model = dict(
-    backbone=dict(
-        arch='tiny',
-        init_cfg=dict(checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_tiny_c6efc33c.pth'),
-    ),
-    decode_head=dict(in_channels=[152, 152, 152, 152]),
-    auxiliary_head=dict(in_channels=152),
+    backbone=_base_.backbone,
+    decode_head=dict(in_channels=_base_.channels),
+    auxiliary_head=dict(in_channels=_base_.channels[2]),
 )

@@ -12,6 +12,16 @@ from mmengine.config import DictAction
 from mmcoat.errors import UsageError
 
 
+class Options(DictAction):
+    """MMEngine's KEY=VALUE; what is none is an error in one line."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
+        for value in values:
+            if '=' not in value or value.startswith('='):
+                raise UsageError(f'{option_string} takes KEY=VALUE, got {value!r}')
+        super().__call__(parser, namespace, values, option_string)
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add CONFIG and ``--cfg-options``."""
     parser.add_argument(
@@ -20,10 +30,15 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         metavar='KEY=VALUE',
         help='override settings of the config, for example data_root=data/mine or '
         'train_dataloader.batch_size=4; lists as key="[a,b]" or key=a,b',
+    )
+    parser.add_argument(
+        '--allow-new-keys',
+        action='store_true',
+        help='take keys in --cfg-options that neither the config nor the part that they go to knows',
     )
 
 

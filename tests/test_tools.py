@@ -79,6 +79,33 @@ def test_missing_toolbox(monkeypatch, capsys, tmp_path):
     assert 'no_such_toolbox' in error
 
 
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('a = (', 'SyntaxError'),
+        ("_base_ = './no_such_base.py'", 'no_such_base.py'),
+        ('a = b', "NameError: name 'b' is not defined"),
+    ],
+)
+def test_faulty_configs(monkeypatch, capsys, tmp_path, text, message):
+    config = tmp_path / 'faulty.py'
+    config.write_text(text)
+    error = fails(monkeypatch, capsys, 'print_config', config)
+    assert f'config {config} cannot be read' in error
+    assert message in error
+
+
+def test_options_without_a_value(monkeypatch, capsys):
+    error = fails(monkeypatch, capsys, 'print_config', CONFIG, '--cfg-options', 'data_root')
+    assert "--cfg-options takes KEY=VALUE, got 'data_root'" in error
+
+
+def test_new_keys_need_a_word(monkeypatch, capsys):
+    arguments = ['print_config', CONFIG, '--cfg-options', 'modle.backbone.arch=tiny']
+    assert 'did you mean model?' in fails(monkeypatch, capsys, *arguments)
+    assert run_tool(monkeypatch, *arguments, '--allow-new-keys') == 0
+
+
 def test_missing_data(monkeypatch, capsys, tmp_path):
     error = fails(monkeypatch, capsys, 'train', CONFIG, '--cfg-options', f'data_root={tmp_path}/no')
     assert f'folder {tmp_path}/no does not exist' in error

@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
 @cli.command
 def main() -> None:
     args = parse_args()
-    cfg = runs.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
     written = browse(cfg, args.phase, args.output_dir, args.number)
     print(f'{written} pictures in {args.output_dir}')
 

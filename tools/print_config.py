@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
 @cli.command
 def main() -> None:
     args = parse_args()
-    cfg = runs.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
     if args.save_path:
         if not args.save_path.endswith(('.py', '.json', '.yml')):
             raise UsageError(f'--save-path must end in .py, .json or .yml: {args.save_path}')

@@ -27,7 +27,7 @@ def main() -> None:
     args = parse_args()
     if args.iterations < 1 or args.warmup < 0:
         raise UsageError('--iterations must be at least 1 and --warmup at least 0')
-    cfg = runs.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
     runs.set_run(cfg, args, stages=('train',))
     if args.amp:
         runs.enable_amp(cfg)

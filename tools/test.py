@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
 @cli.command
 def main() -> None:
     args = parse_args()
-    cfg = runs.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
     runs.set_run(cfg, args, stages=('test',))
     if args.show or args.show_dir:
         runs.enable_drawing(cfg, args.show, args.show_dir, args.wait_time, args.interval)

@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
 @cli.command
 def main() -> None:
     args = parse_args()
-    cfg = runs.load_config(args.config, args.cfg_options)
+    cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
     runs.set_run(cfg, args, stages=('train', 'val'))
     if args.amp:
         runs.enable_amp(cfg)

@@ -1,35 +1,69 @@
 """Config files: find and read them, override their settings, move their data."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from mmcoat.errors import UsageError
 
+from .keys import check_keys
+from .variables import VARIABLES, apply_from_file, datasets, move_paths, set_variable, unread
 
-def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
+
+def load_config(
+    path: str, options: dict[str, Any] | None = None, allow_new_keys: bool = False
+) -> Config:
     """Read a config file and merge ``--cfg-options`` into it.
 
+    ``crop_size``, ``num_classes`` and ``data_root`` are set in one place, at the top of a file or as an
+    option, and take effect in every place that repeats them. Options that name one place have the last word.
+
     Raises:
-        UsageError: The file is missing, needs a package that is, or an option does not fit the config.
+        UsageError: The file is missing or faulty, needs a package that is missing, or an option does not
+            fit the config.
     """
+    cfg = _read(path)
+    apply_from_file(cfg, path)
+    options = dict(options or {})
+    if not allow_new_keys:
+        check_keys(cfg, options)
+    for name in VARIABLES:
+        if name in options and not set_variable(cfg, name, options.pop(name)):
+            raise unread(name, path)
+    _merge(cfg, options, path)
+    return cfg
+
+
+def _read(path: str) -> Config:
     if not Path(path).is_file():
         raise UsageError(f'config {path} does not exist')
     try:
-        cfg = Config.fromfile(path)
+        return Config.fromfile(path)
     except ImportError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f'config {path} needs a toolbox that is not installed: {reason}') from None
+    except Exception as error:  # a config is a program: anything can go wrong in it
+        lines = str(error).splitlines() or ['']
+        raise UsageError(
+            f'config {path} cannot be read: {type(error).__name__}: {lines[0]}'
+        ) from None
+
+
+def _merge(cfg: Config, options: dict[str, Any], path: str) -> None:
+    """Merge options that name one place; an evaluator's files follow the root of its data set."""
+    moved = {}
+    for name in ('val', 'test'):
+        if f'{name}_dataloader.dataset.data_root' in options:
+            moved[name] = [d.data_root for d in datasets(cfg, (name,)) if 'data_root' in d]
+    for name, old in moved.items():
+        new = options[f'{name}_dataloader.dataset.data_root']
+        if isinstance(new, str):
+            move_paths(cfg.get(f'{name}_evaluator'), old, new)
     try:
-        cfg.merge_from_dict(options or {})
-    except (KeyError, TypeError, IndexError) as error:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise UsageError(f'--cfg-options does not fit {path}: {error}') from None
-    if options and 'data_root' in options:
-        set_data_root(cfg, options['data_root'])
-    return cfg
 
 
 def find_config(name: str) -> Path:
@@ -46,35 +80,5 @@ def find_config(name: str) -> Path:
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:
-    """Set ``data_root`` of every dataset: inside a config the variable was copied when it was read.
-
-    Annotation files of evaluators that lie under the old root move along.
-    """
-    old = None
-    for dataset in datasets(cfg):
-        if 'data_root' in dataset:
-            old = dataset.data_root
-            dataset.data_root = data_root
-    for name in ('val_evaluator', 'test_evaluator'):
-        evaluators = cfg.get(name) or []
-        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-            ann_file = evaluator.get('ann_file')
-            if ann_file and old and ann_file.startswith(old):
-                evaluator.ann_file = os.path.join(data_root, ann_file[len(old) :].lstrip('/'))
-    cfg.data_root = data_root
-
-
-def datasets(
-    cfg: Config, names: tuple[str, ...] = ('train', 'val', 'test')
-) -> Iterator[ConfigDict]:
-    """Yield the innermost dataset configs of the dataloaders ``<name>_dataloader``."""
-    for name in names:
-        loader = cfg.get(f'{name}_dataloader')
-        pending = [loader.dataset] if loader and 'dataset' in loader else []
-        while pending:
-            dataset = pending.pop()
-            inner = dataset.get('dataset') or dataset.get('datasets')
-            if inner is None:
-                yield dataset
-            else:
-                pending += inner if isinstance(inner, list) else [inner]
+    """Set ``data_root`` of every dataset; files of evaluators that lie under an old root move along."""
+    set_variable(cfg, 'data_root', data_root)

@@ -24,6 +24,7 @@ def test_all_configs_are_there():
             for head in (
                 f'deformable_detr_coat_{variant}',
                 f'retinanet_coat_{variant}_1x',
+                f'retinanet_coat_{variant}_adamw_1x',
                 f'atss_dyhead_coat_{variant}_2x',
                 f'dino_4scale_coat_{variant}_12e',
                 f'mask2former_coat_{variant}',
@@ -89,6 +90,12 @@ def test_recipe(name):
         assert cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0
         if 'lite_m_' not in name:
             assert backbone.drop_path_rate == (0.2 if backbone.arch == 'small' else 0.0)
+    elif 'deformable' not in name and backbone.arch == 'lite_small':
+        # half of Swin-T's, whose rates rise over depth from 0
+        assert backbone.drop_path_rate == (0.15 if 'mask2former' in name else 0.1)
+    if name in NAMES:
+        assert cfg.env_cfg.cudnn_benchmark is False
+        assert ('tta_model' in cfg) == ('mask' not in name)
     assert len((ROOT / 'configs' / name).read_text().splitlines()) <= 30
 
 
@@ -209,3 +216,26 @@ def test_a_batch_without_any_objects():
     loss = losses(model, batch(objects=(0, 0)))
     loss.backward()
     assert torch.isfinite(loss)
+
+
+def test_test_time_augmentation():
+    """Boxes of an image and of its mirror image are merged into one result."""
+    from mmdet.registry import MODELS, TRANSFORMS
+
+    from mmcoat import runs
+
+    cfg = small('retinanet_coat_lite_s_1x_coco.py')
+    runs.enable_tta(cfg)
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    model = build(cfg)
+    assert isinstance(model, MODELS.get('DetTTAModel'))
+    augment = pipeline[1].transforms
+    augment[0] = [dict(type='Resize', scale=(96, 64), keep_ratio=True)]
+    augment[2] = [dict(type='mmdet.Pad', size_divisor=1)]  # this image has no annotations
+    image = torch.randint(0, 255, (64, 96, 3), dtype=torch.uint8).numpy()
+    item = dict(img=image, img_id=0, img_path='a.jpg', ori_shape=(64, 96), img_shape=(64, 96))
+    views = TRANSFORMS.build(pipeline[1])(item)
+    assert [sample.flip for sample in views['data_samples']] == [False, True]
+    data = {key: [[view] for view in value] for key, value in views.items()}
+    (result,) = predictions(model, data)
+    assert result.pred_instances.bboxes.shape[1] == 4

@@ -40,6 +40,7 @@ def test_all_variants_are_there():
         for v in ('lite_t', 'lite_mini', 'lite_s', 'lite_m', 't', 'mini', 's')
     }
     light = {f'{h}_coat_{v}_ade20k.py' for h in ('fpn', 'segformer') for v in ('lite_s', 's')}
+    light.add('fpn_coat_lite_t_ade20k.py')
     assert upernet | light == set(NAMES)
 
 

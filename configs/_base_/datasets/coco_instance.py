@@ -1,5 +1,7 @@
 _base_ = './coco_detection.py'
 
+del _base_.tta_model, _base_.tta_pipeline  # MMDetection's merges boxes, and drops the masks
+
 # Boxes and masks; multi-scale 480 to 800 with crop, the augmentation of the official CoaT on COCO.
 train_pipeline = [
     dict(type='LoadImageFromFile'),

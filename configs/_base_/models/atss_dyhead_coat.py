@@ -1,13 +1,13 @@
 _base_ = './detector_coat.py'
 
-# ATSS with DyHead (arXiv 2106.08322) as MMDetection trains it on Swin, its drop path included.
+# ATSS with DyHead (arXiv 2106.08322) as MMDetection trains it on Swin; drop path: see detector_coat.py.
+num_classes = 80
 model = dict(
     type='ATSS',
     data_preprocessor=dict(pad_size_divisor=128),
     neck=[
         dict(
             type='FPN',
-            in_channels=[128, 320, 512],
             out_channels=256,
             start_level=0,
             add_extra_convs='on_output',
@@ -20,7 +20,7 @@ model = dict(
     ],
     bbox_head=dict(
         type='ATSSHead',
-        num_classes=80,
+        num_classes=num_classes,
         in_channels=256,
         pred_kernel_size=1,
         stacked_convs=0,

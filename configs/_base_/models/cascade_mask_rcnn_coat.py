@@ -10,7 +10,7 @@ _box_head = dict(
     conv_out_channels=256,
     fc_out_channels=1024,
     roi_feat_size=7,
-    num_classes=80,
+    num_classes=_base_.num_classes,
     reg_class_agnostic=False,
     reg_decoded_bbox=True,
     norm_cfg=dict(type='SyncBN', requires_grad=True),  # tools/ turn it into BN on one device or CPU

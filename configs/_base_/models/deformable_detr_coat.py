@@ -2,6 +2,7 @@ _base_ = './detector_coat.py'
 
 # Deformable DETR: multi-scale, single stage, no box refinement. mmcoat's class is MMDetection's; it
 # also loads the official files. Images are padded to the largest of their batch only, as officially.
+num_classes = 80
 model = dict(
     type='mmcoat.DeformableDETR',
     num_queries=300,
@@ -12,7 +13,6 @@ model = dict(
     backbone=dict(drop_path_rate=0.0),
     neck=dict(
         type='ChannelMapper',
-        in_channels=[128, 320, 512],
         kernel_size=1,
         out_channels=256,
         act_cfg=None,
@@ -41,7 +41,7 @@ model = dict(
     positional_encoding=dict(num_feats=128, normalize=True, offset=-0.5),
     bbox_head=dict(
         type='DeformableDETRHead',
-        num_classes=80,
+        num_classes=num_classes,
         sync_cls_avg_factor=True,
         loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=2.0),
         loss_bbox=dict(type='L1Loss', loss_weight=5.0),

@@ -1,6 +1,7 @@
 _base_ = './detector_coat.py'
 
-# DINO with 4 scales (arXiv 2203.03605) as MMDetection trains it; the drop path of its Swin.
+# DINO with 4 scales (arXiv 2203.03605) as MMDetection trains it; drop path: see detector_coat.py.
+num_classes = 80
 model = dict(
     type='DINO',
     num_queries=900,
@@ -9,7 +10,6 @@ model = dict(
     data_preprocessor=dict(pad_size_divisor=1),
     neck=dict(
         type='ChannelMapper',
-        in_channels=[128, 320, 512],
         kernel_size=1,
         out_channels=256,
         act_cfg=None,
@@ -36,7 +36,7 @@ model = dict(
     positional_encoding=dict(num_feats=128, normalize=True, offset=0.0, temperature=20),
     bbox_head=dict(
         type='DINOHead',
-        num_classes=80,
+        num_classes=num_classes,
         sync_cls_avg_factor=True,
         loss_cls=dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0),
         loss_bbox=dict(type='L1Loss', loss_weight=5.0),

@@ -1,11 +1,12 @@
 _base_ = './detector_coat.py'
 
-# Mask R-CNN with FPN: MMDetection's R50 heads, as the official CoaT. CoaT-Lite Small stands for all variants.
+# Mask R-CNN with FPN: MMDetection's R50 heads, as the official CoaT.
+num_classes = 80
 model = dict(
     type='MaskRCNN',
     data_preprocessor=dict(pad_mask=True),
     backbone=dict(out_indices=(0, 1, 2, 3), drop_path_rate=0.0),
-    neck=dict(type='FPN', in_channels=[64, 128, 320, 512], out_channels=256, num_outs=5),
+    neck=dict(type='FPN', out_channels=256, num_outs=5),
     rpn_head=dict(
         type='RPNHead',
         in_channels=256,
@@ -37,7 +38,7 @@ model = dict(
             in_channels=256,
             fc_out_channels=1024,
             roi_feat_size=7,
-            num_classes=80,
+            num_classes=num_classes,
             bbox_coder=dict(
                 type='DeltaXYWHBBoxCoder',
                 target_means=[0.0, 0.0, 0.0, 0.0],
@@ -58,7 +59,7 @@ model = dict(
             num_convs=4,
             in_channels=256,
             conv_out_channels=256,
-            num_classes=80,
+            num_classes=num_classes,
             loss_mask=dict(type='CrossEntropyLoss', use_mask=True, loss_weight=1.0),
         ),
     ),

@@ -1,12 +1,7 @@
-_base_ = './mask_rcnn_coat.py'
+# Our own, drop path included: the paper does not train CoaT-Lite Medium on COCO.
+_base_ = ['../backbones/coat_lite_medium.py', './mask_rcnn_coat.py']
 
 model = dict(
-    backbone=dict(
-        arch='lite_medium',
-        drop_path_rate=0.2,  # chosen here; the paper trains no Lite Medium on COCO
-        init_cfg=dict(
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_medium_a750cd63.pth'
-        ),
-    ),
-    neck=dict(in_channels=[128, 256, 320, 512]),
+    backbone=dict(drop_path_rate=0.2, **_base_.backbone),
+    neck=dict(in_channels=_base_.channels),
 )

@@ -1,10 +1,4 @@
-_base_ = './mask_rcnn_coat.py'
+# One of the paper's models on COCO.
+_base_ = ['../backbones/coat_lite_mini.py', './mask_rcnn_coat.py']
 
-model = dict(
-    backbone=dict(
-        arch='lite_mini',
-        init_cfg=dict(
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_mini_6b4a8ae5.pth'
-        ),
-    ),
-)
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))

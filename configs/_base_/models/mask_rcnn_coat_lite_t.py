@@ -1,11 +1,4 @@
-_base_ = './mask_rcnn_coat.py'
+# Our own: the paper does not train CoaT-Lite Tiny on COCO.
+_base_ = ['../backbones/coat_lite_tiny.py', './mask_rcnn_coat.py']
 
-model = dict(
-    backbone=dict(
-        arch='lite_tiny',
-        init_cfg=dict(
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_tiny_e88e96b0.pth'
-        ),
-    ),
-    neck=dict(in_channels=[64, 128, 256, 320]),
-)
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))

@@ -1,9 +1,4 @@
-_base_ = './mask_rcnn_coat.py'
+# One of the paper's models on COCO.
+_base_ = ['../backbones/coat_mini.py', './mask_rcnn_coat.py']
 
-model = dict(
-    backbone=dict(
-        arch='mini',
-        init_cfg=dict(checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_mini_40667eec.pth'),
-    ),
-    neck=dict(in_channels=[152, 216, 216, 216]),
-)
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))

@@ -1,10 +1,7 @@
-_base_ = './mask_rcnn_coat.py'
+# One of the paper's models on COCO, with its drop path.
+_base_ = ['../backbones/coat_small.py', './mask_rcnn_coat.py']
 
 model = dict(
-    backbone=dict(
-        arch='small',
-        drop_path_rate=0.2,
-        init_cfg=dict(checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_small_7479cf9b.pth'),
-    ),
-    neck=dict(in_channels=[152, 320, 320, 320]),
+    backbone=dict(drop_path_rate=0.2, **_base_.backbone),
+    neck=dict(in_channels=_base_.channels),
 )

@@ -1,9 +1,4 @@
-_base_ = './mask_rcnn_coat.py'
+# Our own: the paper does not train CoaT Tiny on COCO.
+_base_ = ['../backbones/coat_tiny.py', './mask_rcnn_coat.py']
 
-model = dict(
-    backbone=dict(
-        arch='tiny',
-        init_cfg=dict(checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_tiny_c6efc33c.pth'),
-    ),
-    neck=dict(in_channels=[152, 152, 152, 152]),
-)
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))

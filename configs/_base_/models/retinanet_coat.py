@@ -1,11 +1,11 @@
 _base_ = './detector_coat.py'
 
-# RetinaNet as MMDetection trains it on Swin-T, its drop path included.
+# RetinaNet as MMDetection trains it on Swin-T; drop path: see detector_coat.py.
+num_classes = 80
 model = dict(
     type='RetinaNet',
     neck=dict(
         type='FPN',
-        in_channels=[128, 320, 512],
         out_channels=256,
         start_level=0,
         add_extra_convs='on_input',
@@ -13,7 +13,7 @@ model = dict(
     ),
     bbox_head=dict(
         type='RetinaHead',
-        num_classes=80,
+        num_classes=num_classes,
         in_channels=256,
         stacked_convs=4,
         feat_channels=256,

@@ -1,4 +1,4 @@
-# What the segmentors share: preprocessing and the backbone. CoaT-Lite Small stands for all variants.
+# What the segmentors share: preprocessing and the backbone, whose variant comes from backbones/.
 norm_cfg = dict(type='SyncBN', requires_grad=True)  # tools/ turn it into BN on one device or CPU
 model = dict(
     type='EncoderDecoder',
@@ -14,15 +14,10 @@ model = dict(
     ),
     backbone=dict(
         type='mmcoat.CoaT',
-        arch='lite_small',
         out_indices=(0, 1, 2, 3),
         # NOTE: chosen here, not official: there is no official CoaT segmentation. Small and Lite
         # Medium take 0.2, the paper's value for CoaT Small on COCO.
         drop_path_rate=0.1,
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_lite_small_8d362f48.pth',
-        ),
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),

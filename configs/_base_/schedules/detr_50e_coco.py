@@ -20,4 +20,6 @@ param_scheduler = [
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=50, val_interval=1)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
+# NOTE: uncertain. The authors' command takes 8 GPUs x 2 images, and their README says that it follows the
+# settings of Deformable DETR, whose README says a total batch of 32.
 auto_scale_lr = dict(enable=False, base_batch_size=16)

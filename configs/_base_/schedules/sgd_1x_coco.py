@@ -1,6 +1,7 @@
 _base_ = './adamw_1x_coco.py'
 
-# MMDetection's 1x schedule with the learning rate of its RetinaNet on Swin-T.
+# SGD is MMDetection's choice: its 1x schedule, and the learning rate of its RetinaNet on Swin-T. CoaT's own
+# recipes take AdamW; retinanet_coat_*_adamw_1x_coco.py does too.
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',

@@ -1,0 +1,9 @@
+# CoaT Tiny: its name, its ImageNet weights, and the channels of its maps at strides 4, 8, 16 and 32.
+# A config puts `backbone` into its model, and gives `channels` to whatever reads the maps.
+channels = [152, 152, 152, 152]
+backbone = dict(
+    arch='tiny',
+    init_cfg=dict(
+        type='Pretrained', checkpoint='https://vcl.ucsd.edu/coat/pretrained/coat_tiny_c6efc33c.pth'
+    ),
+)

@@ -1,0 +1,4 @@
+# One of the paper's models on COCO.
+_base_ = ['../backbones/coat_lite_small.py', './mask_rcnn_coat.py']
+
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))

@@ -1,0 +1,9 @@
+_base_ = [
+    './_base_/backbones/coat_lite_small.py',
+    './_base_/models/retinanet_coat.py',
+    './_base_/datasets/coco_detection.py',
+    './_base_/schedules/adamw_1x_coco.py',
+    './_base_/runtimes/mmdet.py',
+]
+
+model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels[1:]))

@@ -1,0 +1,50 @@
+"""A fact stands once: what a backbone is, in `_base_/backbones/` and nowhere else."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import ROOT, load
+
+CONFIGS = ROOT / 'configs'
+BACKBONES = sorted((CONFIGS / '_base_' / 'backbones').glob('*.py'))
+# ImageNet's configs train backbones from scratch, and say which
+OTHERS = sorted(
+    path
+    for path in CONFIGS.rglob('*.py')
+    if path not in BACKBONES and not path.match('*_in1k.py') and path.name != 'coat_classifier.py'
+)
+CHANNELS = {tuple(load(f'_base_/backbones/{path.name}').channels) for path in BACKBONES}
+
+
+def stated_facts(path: Path) -> list[str]:
+    """Return what a file says about a backbone: its weights, its name, its channels."""
+    parts = {tuple(c[start:]) for c in CHANNELS for start in (0, 1)}
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and 'coat/pretrained' in str(node.value):
+            found.append(node.value)
+        elif isinstance(node, ast.List | ast.Tuple) and node.elts:
+            if all(isinstance(e, ast.Constant) for e in node.elts):
+                values = tuple(e.value for e in node.elts)
+                found += [str(values)] if values in parts else []
+        elif isinstance(node, ast.keyword) and node.arg == 'arch':
+            found.append('arch')
+    return found
+
+
+@pytest.mark.parametrize('path', OTHERS, ids=lambda path: path.stem)
+def test_only_backbones_state_a_backbones_facts(path):
+    assert stated_facts(path) == []
+
+
+@pytest.mark.parametrize('path', BACKBONES, ids=lambda path: path.stem)
+def test_backbones_say_what_the_model_is(path):
+    from mmcoat.models import CoaT
+
+    cfg = load(f'_base_/backbones/{path.name}')
+    assert list(CoaT(cfg.backbone.arch).out_channels) == cfg.channels
+    assert path.stem == f'coat_{cfg.backbone.arch}'
+    assert f'/coat_{cfg.backbone.arch}_' in cfg.backbone.init_cfg.checkpoint
+    assert stated_facts(path)  # the search finds what it looks for
