@@ -9,7 +9,7 @@ import torch
 from mmcoat.arch import ARCH_ZOO
 
 from .bench import Options
-from .cases import DTYPES, MODES, WHOLE_MODELS, Grid, SizeSpec, check_grid, parse_size
+from .cases import DTYPES, MODES, WHOLE_MODELS, Grid, check_grid, parse_size
 from .contenders import COMPILED, GRAPH, HELP, parse_contender
 from .presets import PRESETS, WHOLE_MODEL_GRIDS, standard_contenders
 
@@ -57,7 +57,6 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         metavar='SIZE',
         help='512, 800x1344 (H x W), or with batches of its own 224@1,64 (512)',
     )
-    group.add_argument('--batch-sizes', nargs='+', type=int, metavar='N', help='batches (1)')
     group.add_argument(
         '--dtypes', nargs='+', metavar='DTYPE', help=f'{" ".join(DTYPES)}; bf16 is autocast (fp32)'
     )
@@ -79,9 +78,6 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         metavar='MODEL',
         help=f'whole models of this package instead of backbones, {" ".join(WHOLE_MODELS)} (both)',
     )
-    group.add_argument(
-        '--cuda-graph', action='store_true', help='batch-1 inference as CUDA graphs too'
-    )
 
 
 def _add_how(parser: argparse.ArgumentParser) -> None:
@@ -96,14 +92,6 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         help='seconds for each contender of a case at least (0)',
     )
     group.add_argument('--warmup', type=int, metavar='N', help='steps before timing (2; CUDA 5)')
-    group.add_argument(
-        '--compile-mode',
-        default='default',
-        choices=['default', 'reduce-overhead', 'max-autotune', 'max-autotune-no-cudagraphs'],
-        help='mode of torch.compile (default)',
-    )
-    group.add_argument('--tf32', action='store_true', help='let float32 use TF32 on CUDA')
-    group.add_argument('--no-memory', action='store_true', help='leave peak memory out')
 
 
 def _add_where_to(parser: argparse.ArgumentParser) -> None:
@@ -148,9 +136,6 @@ def read_options(args: argparse.Namespace) -> Options:
         grids,
         device,
         official=args.official,
-        compile_mode=args.compile_mode,
-        tf32=args.tf32,
-        memory=not args.no_memory,
         out=args.out or Options.out,
         **given,
     )
@@ -184,14 +169,7 @@ def _override(grid: Grid, args: argparse.Namespace) -> Grid:
         changes['archs'] = tuple(ARCH_ZOO) if args.archs == ['all'] else tuple(args.archs)
     if args.sizes is not None:
         changes['sizes'] = tuple(parse_size(text) for text in args.sizes)
-    if args.batch_sizes is not None:
-        changes['batches'] = tuple(args.batch_sizes)
-        sizes = changes.get('sizes') or grid.sizes
-        if args.sizes is None:
-            changes['sizes'] = tuple(SizeSpec(spec.size) for spec in sizes)
     for name in ('dtypes', 'modes', 'contenders'):
         if getattr(args, name) is not None:
             changes[name] = tuple(getattr(args, name))
-    if args.cuda_graph:
-        changes['cuda_graph'] = True
     return replace(grid, **changes)

@@ -11,7 +11,7 @@ from torch import nn
 from . import environment
 from .cases import BACKBONE, Case, Grid
 from .compare import MismatchError, difference
-from .contenders import Contender, Setup, build, build_reference, compile_model, parse_contender
+from .contenders import Contender, Setup, build, build_reference, parse_contender
 from .errors import UnavailableError
 from .memory import peak_memory, weight_bytes
 from .results import Results, Row
@@ -35,9 +35,6 @@ class Options:
         seconds: Seconds of rounds for each contender at least.
         warmup: Steps before them, beside the first call.
         official: Checkout of the paper's repository.
-        compile_mode: ``mode`` of ``torch.compile``.
-        tf32: Let float32 products and convolutions of CUDA round to TF32.
-        memory: Measure peak memory.
         out: Folder of the results.
     """
 
@@ -48,9 +45,6 @@ class Options:
     seconds: float = 0.0
     warmup: int = 2
     official: Path | None = None
-    compile_mode: str = 'default'
-    tf32: bool = False
-    memory: bool = True
     out: Path = Path('work_dirs/benchmark')
 
 
@@ -121,16 +115,15 @@ class Benchmark:
             row.difference = asdict(found)
             found.check(case.dtype)
         del outcome
-        if self.options.memory:
-            step()  # what a first call keeps for good, such as workspaces, is no step's
-            row.peak_bytes = peak_memory(step, self.options.device)
+        step()  # what a first call keeps for good, such as workspaces, is no step's
+        row.peak_bytes = peak_memory(step, self.options.device)
         return graph_step(step) if contender.graph else step
 
     def _build_step(self, contender: Contender, case: Case, row: Row) -> Step:
         """Build a contender's step, and note its size. Of a whole model only the backbone is compiled."""
-        setup = Setup(case, self.options.device, self.options.official, self.options.compile_mode)
+        setup = Setup(case, self.options.device, self.options.official)
         backbone = build(contender, setup)
-        compiled = compile_model(backbone, setup) if contender.compiled else backbone
+        compiled = torch.compile(backbone, dynamic=False) if contender.compiled else backbone
         step = self._step(compiled, case, is_swin=not contender.is_coat)
         row.parameters = sum(p.numel() for p in step.model.parameters())
         row.weight_bytes = weight_bytes(step.model)
@@ -175,8 +168,8 @@ def set_up(options: Options) -> None:
         torch.set_num_threads(options.threads)
     if options.device.type == 'cuda':
         torch.cuda.set_device(options.device)
-    torch.backends.cuda.matmul.allow_tf32 = options.tf32
-    torch.backends.cudnn.allow_tf32 = options.tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def contenders_of(grid: Grid, case: Case) -> list[Contender]:

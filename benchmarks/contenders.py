@@ -29,13 +29,11 @@ class Setup:
         case: What is measured.
         device: Where.
         official: Checkout of the paper's repository.
-        compile_mode: ``mode`` of ``torch.compile``.
     """
 
     case: Case
     device: torch.device
     official: Path | None = None
-    compile_mode: str = 'default'
 
 
 @dataclass(frozen=True)
@@ -162,9 +160,3 @@ def build(contender: Contender, setup: Setup) -> nn.Module:
     model = FAMILIES[contender.family](setup).to(setup.device)
     model.train(setup.case.mode == 'train')
     return model
-
-
-def compile_model(model: nn.Module, setup: Setup) -> nn.Module:
-    """Compile for the one shape of the case."""
-    mode = None if setup.compile_mode == 'default' else setup.compile_mode
-    return torch.compile(model, dynamic=False, mode=mode)

@@ -38,7 +38,6 @@ WHOLE_MODEL_GRIDS = (
     Grid(sizes=(SizeSpec((512, 512), (2,)),), modes=('train',), model='upernet'),
     Grid(sizes=(SizeSpec((800, 1344), (1, 2)),), modes=BOTH, model='mask_rcnn'),
 )
-GROWTH = Grid(archs=PAIR, sizes=GROWTH_SIZES, modes=BOTH)
 PRESETS = {
     'cpu': Preset(
         'all archs at 512 px, batch 1, fp32 and bf16, inference and training; Lite Small and Small at 224 px '
@@ -97,7 +96,6 @@ PRESETS = {
             Grid(archs=PAIR, sizes=GROWTH_SIZES, dtypes=('bf16',), contenders=('default', 'timm')),
         ),
     ),
-    'growth': Preset('Lite Small and Small from 512 to 2048 px, and 1024 x 2048', (GROWTH,)),
 }
 
 

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .cases import Case
+import pandas as pd
+
+from .cases import Case, size_text
 from .timing import quartiles
 
 SCHEMA = 'mmcoat-benchmark/1'
 MACHINE = ('device', 'cpu', 'gpu', 'torch', 'threads', 'allocator')  # what makes times comparable
+CASE = ['model', 'arch', 'size', 'batch', 'dtype', 'mode']  # columns that make a case
 STATES = ('ok', 'unavailable', 'failed', 'mismatch')
 
 
@@ -103,16 +106,15 @@ class Results:
     environment: dict[str, Any]
     rows: list[Row] = field(default_factory=list)
 
-    def find(self, case: Case, contender: str) -> Row | None:
-        """Return the measured row of a contender, None where there is none."""
-        for row in self.rows:
-            if row.case == case and row.contender == contender and row.status == 'ok':
-                return row
-        return None
-
-    def cases(self) -> list[Case]:
-        """Return the cases in the order in which they were measured."""
-        return list(dict.fromkeys(row.case for row in self.rows))
+    def frame(self) -> pd.DataFrame:
+        """Return a row per contender and case: the file's entries, sizes as texts, and the pixels."""
+        frame = pd.DataFrame([row.to_json() for row in self.rows])
+        frame['pixels'] = [height * width for height, width in frame['size']]
+        frame['size'] = [size_text(size) for size in frame['size']]
+        frame['largest_difference'] = [(d or {}).get('largest') for d in frame.difference]
+        for name in ('median', 'peak_bytes', 'first_call', 'largest_difference'):
+            frame[name] = frame[name].astype(float)
+        return frame
 
     def write(self, path: Path) -> None:
         """Write the file whole or not at all: an interrupted run keeps what it had."""

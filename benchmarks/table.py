@@ -1,17 +1,14 @@
 """Tables of the results, for the terminal and in Markdown, and the ratios that matter."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from .cases import Case, size_text
-from .results import Results, Row
+import numpy as np
+import pandas as pd
 
-HEADER = (
-    'arch', 'size', 'batch', 'dtype', 'mode', 'contender', 'ms', 'quartiles', 'images/s', 'peak MB',
-    'x timm', 'x timm-compiled', 'memory / timm', 'max diff', 'first call s',
-)  # fmt: skip
+from .results import CASE, Results
+
 MEGABYTE = 2**20
-GROWTH_BASE = (512, 512)
+GROWTH_BASE = 512 * 512
 # (title, who, against whom): how many times as fast
 SPEED_RATIOS = (
     ('default / timm', 'default', 'timm'),
@@ -27,175 +24,120 @@ MEMORY_RATIOS = (
 )
 
 
-def speed_ratio(results: Results, case: Case, ours: str, other: str) -> float | None:
-    """Return how many times as fast ``ours`` is, by medians, None where one was not measured."""
-    a, b = results.find(case, ours), results.find(case, other)
-    return b.median / a.median if a and b else None
+def measured(results: Results) -> pd.DataFrame:
+    """Return the rows that have times."""
+    frame = results.frame()
+    return frame[frame.status == 'ok']
 
 
-def memory_ratio(results: Results, case: Case, ours: str, other: str) -> float | None:
-    """Return the peak memory of ``ours`` over that of ``other``, None where one was not measured."""
-    a, b = results.find(case, ours), results.find(case, other)
-    if not (a and b and a.peak_bytes is not None and b.peak_bytes):
-        return None
-    return a.peak_bytes / b.peak_bytes
+def ratios(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per case and a column per ratio of medians or peaks; without those nobody measured."""
+    times = frame.pivot(index=CASE, columns='contender', values='median')
+    peaks = frame.pivot(index=CASE, columns='contender', values='peak_bytes')
+    found = pd.DataFrame(index=times.index)
+    for title, ours, other in SPEED_RATIOS:
+        if {ours, other} <= set(times):
+            found[title] = times[other] / times[ours]
+    if 'default' in times:
+        default = times['default']
+        alike = [(*case[:4], 'fp32', case[5]) for case in times.index]
+        found['bf16 / fp32'] = default.reindex(alike).to_numpy() / default
+        found.loc[found.index.get_level_values('dtype') == 'fp32', 'bf16 / fp32'] = np.nan
+    for title, ours, other in MEMORY_RATIOS:
+        if {ours, other} <= set(peaks):
+            found[title] = (peaks[ours] / peaks[other]).astype(float)
+    return found.dropna(how='all').dropna(axis='columns', how='all')
 
 
-def bf16_ratio(results: Results, case: Case, contender: str = 'default') -> float | None:
-    """Return how many times as fast bf16 is as fp32 in an otherwise equal case."""
-    if case.dtype != 'bf16':
-        return None
-    fp32 = Case(case.arch, case.size, case.batch, 'fp32', case.mode, case.model)
-    a, b = results.find(case, contender), results.find(fp32, contender)
-    return b.median / a.median if a and b else None
-
-
-def growth(results: Results, case: Case, contender: str) -> tuple[float, float | None] | None:
+def growth(frame: pd.DataFrame) -> pd.DataFrame:
     """Return time and peak memory per pixel over those at 512 px of an otherwise equal case.
 
     Where 512 px were not measured the smallest size is the base; sizes below the base have no growth.
     """
-    row = results.find(case, contender)
-    alike = [
-        r for r in results.rows
-        if r.status == 'ok' and r.contender == contender and _but_size(r.case) == _but_size(case)
-    ]  # fmt: skip
-    if row is None:
-        return None
-    base = next((r for r in alike if r.case.size == GROWTH_BASE), None)
-    base = base or min(alike, key=lambda r: _pixels(r.case))
-    if max(_pixels(r.case) for r in alike) == _pixels(base.case) or _pixels(case) < _pixels(
-        base.case
-    ):
-        return None
-    pixels = _pixels(case) / _pixels(base.case)
-    time = row.median / base.median / pixels
-    if row.peak_bytes is None or not base.peak_bytes:
-        return time, None
-    return time, row.peak_bytes / base.peak_bytes / pixels
+    keys = [*(name for name in CASE if name != 'size'), 'contender']
+    parts = []
+    for _, group in frame.sort_values('pixels').groupby(keys, sort=False):
+        bases = group[group.pixels == GROWTH_BASE]
+        base = (bases if len(bases) else group).iloc[0]
+        grown = group[group.pixels >= base.pixels]
+        if len(grown) > 1:
+            pixels = grown.pixels / base.pixels
+            time = grown['median'] / base['median'] / pixels
+            memory = (grown.peak_bytes / base.peak_bytes).astype(float) / pixels
+            found = grown[[*CASE, 'contender']]
+            parts.append(found.assign(**{'time / pixel': time, 'memory / pixel': memory}))
+    return pd.concat(parts) if parts else pd.DataFrame()
 
 
-def _but_size(case: Case) -> tuple:
-    return case.model, case.arch, case.batch, case.dtype, case.mode
+def main_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what everyone wants to know, a row for each contender of each case."""
+    table = frame[[*CASE, 'contender']].copy()
+    table['ms'] = _text(frame['median'] * 1e3, '.1f')
+    low, high = (_text(frame[name] * 1e3, '.1f') for name in ('lower_quartile', 'upper_quartile'))
+    table['quartiles'] = low + '-' + high
+    table['images/s'] = _text(frame.images_per_second, '.2f')
+    table['peak MB'] = _text(frame.peak_bytes / MEGABYTE, '.1f')
+    for other in ('timm', 'timm-compiled'):
+        peers = frame[frame.contender == other].set_index(CASE)['median']
+        times = peers.reindex(pd.MultiIndex.from_frame(frame[CASE])).to_numpy()
+        table[f'x {other}'] = _text(pd.Series(times / frame['median'], frame.index), '.2f')
+    table['max diff'] = _text(frame.largest_difference, '.1e')
+    table['first call s'] = _text(frame.first_call, '.1f')
+    return table
 
 
-def _pixels(case: Case) -> int:
-    return case.size[0] * case.size[1]
+def missing_table(results: Results) -> pd.DataFrame:
+    """Return who has no number and why, equal reasons together."""
+    frame = results.frame()
+    keys = ['contender', 'status', 'reason']
+    missing = frame[frame.status != 'ok']
+    return missing.groupby(keys, sort=False).size().rename('cases').reset_index()
 
 
-# ---------------------------------------------------------------------- cells
-
-
-def result_cells(results: Results, row: Row) -> list[str]:
-    """Return the texts of one measured row of the main table."""
-    case, q = row.case, row.quartiles
-    model = case.arch if case.model == 'backbone' else f'{case.model} {case.arch}'
-    cells = [model, size_text(case.size), str(case.batch), case.dtype, case.mode, row.contender]
-    peak = None if row.peak_bytes is None else row.peak_bytes / MEGABYTE
-    largest = row.difference['largest'] if row.difference else None
-    return [
-        *cells,
-        _number(q[1] * 1e3, '.1f'),
-        f'{q[0] * 1e3:.1f}-{q[2] * 1e3:.1f}',
-        _number(row.images_per_second, '.2f'),
-        _number(peak, '.1f'),
-        _number(speed_ratio(results, case, row.contender, 'timm'), '.2f'),
-        _number(speed_ratio(results, case, row.contender, 'timm-compiled'), '.2f'),
-        _number(memory_ratio(results, case, row.contender, 'timm'), '.2f'),
-        _number(largest, '.1e'),
-        _number(row.first_call, '.1f'),
-    ]
-
-
-def ratio_rows(results: Results) -> tuple[list[str], list[list[str]]]:
-    """Return the titles and rows of the ratio table; columns in which nothing was measured are left out."""
-    titles = [t for t, _, _ in SPEED_RATIOS] + ['bf16 / fp32'] + [t for t, _, _ in MEMORY_RATIOS]
-    rows = []
-    for case in results.cases():
-        values = [speed_ratio(results, case, a, b) for _, a, b in SPEED_RATIOS]
-        values += [bf16_ratio(results, case)]
-        values += [memory_ratio(results, case, a, b) for _, a, b in MEMORY_RATIOS]
-        if any(v is not None for v in values):
-            rows.append((case, values))
-    kept = [i for i in range(len(titles)) if any(values[i] is not None for _, values in rows)]
-    return (
-        ['case', *(titles[i] for i in kept)],
-        [[str(case), *(_number(values[i], '.2f') for i in kept)] for case, values in rows],
-    )
-
-
-def growth_rows(results: Results) -> list[list[str]]:
-    """Return the rows of the growth table: each size over the smallest of the same contender."""
-    rows = []
-    for row in results.rows:
-        found = growth(results, row.case, row.contender) if row.status == 'ok' else None
-        if found is not None and found[0] != 1.0:  # the base itself
-            cells = [
-                str(row.case),
-                row.contender,
-                _number(found[0], '.2f'),
-                _number(found[1], '.2f'),
-            ]
-            rows.append(cells)
-    return rows
-
-
-def missing_rows(results: Results) -> list[list[str]]:
-    """Return who has no times and why; one row where the reason is the same in many cases."""
-    found: dict[tuple[str, str, str], list[Case]] = {}
-    for row in results.rows:
-        if row.status != 'ok':
-            found.setdefault((row.contender, row.status, row.reason), []).append(row.case)
-    everywhere = len(results.cases())
-    rows = []
-    for (contender, status, reason), cases in found.items():
-        where = 'all' if len(cases) == everywhere else f'{cases[0]}'
-        more = f' and {len(cases) - 1} more' if 1 < len(cases) < everywhere else ''
-        rows.append([contender, where + more, status, reason])
-    return rows
-
-
-def _number(value: float | None, form: str) -> str:
-    return '' if value is None else format(value, form)
+def _text(values: pd.Series, form: str) -> pd.Series:
+    values = values.astype(float)
+    return values.map(lambda value: '' if np.isnan(value) else format(value, form)).astype(object)
 
 
 # ---------------------------------------------------------------------- text
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def text_table(table: pd.DataFrame) -> str:
     """Return an aligned table."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = [header, ['-' * width for width in widths], *rows]
-    return '\n'.join(
-        '  '.join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    return table.to_string(index=False, na_rep='', float_format='{:.2f}'.format)
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [header, ['---'] * len(header), *rows]
-    return '\n'.join('| ' + ' | '.join(c.replace('|', '/') for c in line) + ' |' for line in lines)
+def markdown_table(table: pd.DataFrame) -> str:
+    """Return a Markdown table; pandas' own needs one more package."""
+    cells = [list(table.columns), ['---'] * table.shape[1]]
+    for row in table.itertuples(index=False):
+        cells.append([_markdown_cell(value) for value in row])
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in cells)
+
+
+def _markdown_cell(value: Any) -> str:
+    if isinstance(value, float):
+        return '' if np.isnan(value) else f'{value:.2f}'
+    return str(value).replace('|', '/')
 
 
 def report(results: Results, markdown: bool = False) -> str:
     """Return all tables and where they were measured."""
-    table = markdown_table if markdown else text_table
-    rows = [result_cells(results, row) for row in results.rows if row.status == 'ok']
-    parts = [environment_text(results.environment), table(HEADER, rows)]
-    missing = missing_rows(results)
-    if missing:
-        parts += ['Not measured:', table(('contender', 'cases', 'status', 'reason'), missing)]
-    header, ratios = ratio_rows(results)
-    if ratios:
+    if not results.rows:
+        return environment_text(results.environment) + '\n'
+    show = markdown_table if markdown else text_table
+    frame, missing = measured(results), missing_table(results)
+    parts = [environment_text(results.environment)]
+    if len(frame):
+        parts.append(show(main_table(frame)))
+    if len(missing):
+        parts += ['Not measured:', show(missing)]
+    if len(frame) and len(found := ratios(frame)):
         parts += ['Ratios of medians (speed: how many times as fast; memory: over the other):']
-        parts.append(table(header, ratios))
-    grown = growth_rows(results)
-    if grown:
-        parts += [
-            'Growth: time and peak memory per pixel, over those at 512 px, or else of the smallest size:'
-        ]
-        parts.append(table(('case', 'contender', 'time / pixel', 'memory / pixel'), grown))
+        parts.append(show(found.reset_index()))
+    if len(frame) and len(grown := growth(frame)):
+        parts += ['Growth: time and peak memory per pixel, over 512 px or else the smallest size:']
+        parts.append(show(grown))
     return '\n\n'.join(parts) + '\n'
 
 

@@ -1,10 +1,10 @@
 """Interleaved timing: in every round each contender gets its turn, so that a slow minute hits all alike."""
 
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from .steps import synchronize
@@ -79,7 +79,5 @@ def _sample(timing: Timing, step: Callable[[], object], device: torch.device) ->
 
 def quartiles(samples: list[float]) -> tuple[float, float, float]:
     """Return the lower quartile, the median and the upper quartile."""
-    if len(samples) == 1:
-        return (samples[0],) * 3
-    low, middle, high = statistics.quantiles(samples, n=4, method='inclusive')
+    low, middle, high = np.quantile(samples, (0.25, 0.5, 0.75)).tolist()
     return low, middle, high

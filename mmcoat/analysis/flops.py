@@ -1,18 +1,18 @@
 """Parameters and multiply-accumulate operations (MACs), which most papers, CoaT's too, call FLOPs.
 
-The backbone is counted from its modules and map sizes, not from a trace: traces do not see into fused
-operations, and would give other numbers for other kernels of the same mathematics. Counted are
-convolutions, linear layers, the two matrix products of the factorised attention (both linear in the number of
-tokens), the position encodings with CRPE's product, and interpolation (4 per value). As usual norms,
-softmax, activations and sums are not.
+PyTorch's FlopCounterMode counts the convolutions and matrix products that run, of the backbone and of the
+heads; a MAC is two of its FLOPs. The backbone runs its reference operations: some of the faster ones are
+opaque to the counter. Not counted are norms, softmax, activations, sums, elementwise products (CRPE's among
+them), interpolation, and operators of MMCV's own, such as RoIAlign and deformable convolution.
 
-Neck and heads belong to the toolboxes; they are traced with MMEngine's counter, as the toolboxes' own
-tools do.
+Models run on the meta device, where shapes are computed but no values, so that any size is quick. Detectors
+need values for their proposals: they run on the CPU, up to :data:`MOST_PIXELS`.
 """
 
+import copy
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,18 +20,15 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from mmcoat.errors import UsageError
 from mmcoat.models import CoaT
-from mmcoat.models.backbones.conv_attention import (
-    ConvPosEnc,
-    ConvRelPosEnc,
-    FactorizedConvAttention,
-)
-from mmcoat.models.backbones.stage import Stage
 
 Size = tuple[int, int]
 SHAPES = {'mmseg': (512, 512), 'mmdet': (800, 1280), 'mmpretrain': (224, 224)}
-BILINEAR_MACS = 4  # per value: four weighted neighbours
+PACKAGES = {'mmseg': 'MMSegmentation', 'mmdet': 'MMDetection', 'mmpretrain': 'MMPretrain'}
+MOST_PIXELS = 2048 * 2048  # of a detector's image
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,57 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-# ---------------------------------------------------------------------- the backbone
+# ---------------------------------------------------------------------- counting
+
+
+def _count(
+    parts: Mapping[str, nn.Module], forward: Callable[[Tensor], object], image: Tensor
+) -> dict[str, int]:
+    """Run ``forward`` and return the MACs of each part; those outside of all parts under ''."""
+    macs = dict.fromkeys(parts, 0)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with _watched(parts, counter, macs):
+            forward(image)
+        macs[''] = counter.get_total_flops() // 2 - sum(macs.values())
+    return macs
+
+
+@contextmanager
+def _watched(
+    parts: Mapping[str, nn.Module], counter: FlopCounterMode, macs: dict[str, int]
+) -> Iterator[None]:
+    """Add what the parts' forwards take to ``macs``; toolboxes call them without the hooks of modules."""
+
+    def watch(name: str, run: Callable) -> Callable:
+        @functools.wraps(run)
+        def watched(*args: object, **kwargs: object) -> object:
+            before = counter.get_total_flops()
+            result = run(*args, **kwargs)
+            macs[name] += (counter.get_total_flops() - before) // 2
+            return result
+
+        return watched
+
+    for name, part in parts.items():
+        part.forward = watch(name, part.forward)
+    try:
+        yield
+    finally:
+        for part in parts.values():
+            del part.forward
+
+
+def _countable(model: nn.Module, device: str) -> nn.Module:
+    """Return a copy of the model that the counter can look into."""
+    # without gradients: the counter's hooks stumble over parameters that are arguments
+    model = copy.deepcopy(model).to(device).eval().requires_grad_(False)
+    for module in model.modules():
+        if isinstance(module, CoaT):
+            module.set_backend('reference')
+    return model
+
+
+# ---------------------------------------------------------------------- models
 
 
 def count_coat(model: CoaT, shape: Size) -> list[Row]:
@@ -67,71 +114,26 @@ def count_coat(model: CoaT, shape: Size) -> list[Row]:
     """
     smallest = 4 * 2 ** (model.num_stages - 1)
     if min(shape) < smallest:
-        raise ValueError(f'the shape must be at least {smallest} x {smallest}, got {shape}')
-    last = model.num_stages
-    if model.out_type == 'featmap' and not model.parallel_stages:
-        last = max(model.out_indices) + 1  # later stages do not run
-    rows, sizes, size = [], [], shape
-    for i, stage in enumerate(model.stages):
+        raise UsageError(f'the shape must be at least {smallest} x {smallest}, got {shape}')
+    model = _countable(model, 'meta')
+    parts = {f'stage {i}': stage for i, stage in enumerate(model.stages, 1)}
+    blocks = {f'block {i}': block for i, block in enumerate(model.parallel_blocks)}
+    image = torch.empty(1, model.in_channels, *shape, device='meta')
+    macs = _count(parts | blocks, model, image)
+    rows, size = [], shape
+    for name, stage in parts.items():
         size = tuple(n // stage.patch_embed.proj.stride[0] for n in size)
-        sizes.append(size)
-        macs = _stage_macs(stage, size) if i < last else 0
-        channels = stage.cls_token.shape[-1]
-        output = f'{channels} x {size[0]} x {size[1]}'
-        rows.append(Row(f'stage {i + 1}', count_parameters(stage), macs, output))
-    if model.parallel_stages:
-        rows.append(_parallel_row(model, sizes))
+        output = f'{stage.cls_token.shape[-1]} x {size[0]} x {size[1]}'
+        rows.append(Row(name, count_parameters(stage), macs[name], output))
+    if blocks:
+        total = sum(macs[name] for name in blocks)
+        parameters = count_parameters(model.parallel_blocks)
+        rows.append(Row('parallel blocks', parameters, total, 'as above'))
     if model.out_type == 'cls_token':
-        rows.append(_class_embedding_row(model))
+        parameters = count_parameters(model) - sum(row.parameters for row in rows)
+        channels = str(model.arch_settings['embed_dims'][-1])
+        rows.append(Row('class embedding', parameters, macs[''], channels))
     return rows
-
-
-def _stage_macs(stage: Stage, size: Size) -> int:
-    macs = stage.patch_embed.proj.weight.numel() * size[0] * size[1]
-    for block in stage.blocks:
-        macs += _conv_attention_macs(block.attn, stage.cpe, stage.crpe, size)
-        macs += _mlp_macs(block.mlp, size)
-    return macs
-
-
-def _conv_attention_macs(
-    attn: FactorizedConvAttention, cpe: ConvPosEnc, crpe: ConvRelPosEnc, size: Size
-) -> int:
-    pixels = size[0] * size[1]
-    tokens = pixels + 1  # with the class token
-    channels = attn.proj.in_features
-    linear = (attn.qkv.weight.numel() + attn.proj.weight.numel()) * tokens
-    # per head K^T V and Q (K^T V), each tokens x (C / heads)^2
-    attention = 2 * tokens * channels * (channels // attn.num_heads)
-    convolutions = cpe.proj.weight.numel() + sum(conv.weight.numel() for conv in crpe.convs)
-    crpe_product = channels * pixels
-    return linear + attention + convolutions * pixels + crpe_product
-
-
-def _mlp_macs(mlp: nn.Module, size: Size) -> int:
-    return (mlp.fc1.weight.numel() + mlp.fc2.weight.numel()) * (size[0] * size[1] + 1)
-
-
-def _parallel_row(model: CoaT, sizes: list[Size]) -> Row:
-    macs = 0
-    for block in model.parallel_blocks:
-        for stage, branch in zip(model.parallel_stages, block.branches.values(), strict=True):
-            size, owner = sizes[stage], model.stages[stage]
-            macs += _conv_attention_macs(branch.attn, owner.cpe, owner.crpe, size)
-            macs += _mlp_macs(block.mlp, size)
-            # every other scale is resized to this one
-            others = sum(sizes[other] != size for other in model.parallel_stages)
-            macs += others * BILINEAR_MACS * branch.attn.proj.in_features * size[0] * size[1]
-    return Row('parallel blocks', count_parameters(model.parallel_blocks), macs, 'as above')
-
-
-def _class_embedding_row(model: CoaT) -> Row:
-    parameters, macs = count_parameters(model.norms), 0
-    channels = next(reversed(model.norms.values())).weight.numel()
-    if model.parallel_stages:
-        parameters += count_parameters(model.aggregate)
-        macs = model.aggregate.weight.numel() * channels
-    return Row('class embedding', parameters, macs, str(channels))
 
 
 def count_arch(arch: str, shape: Size = (224, 224), num_classes: int = 1000) -> list[Row]:
@@ -140,36 +142,38 @@ def count_arch(arch: str, shape: Size = (224, 224), num_classes: int = 1000) -> 
     Raises:
         ValueError: The arch is unknown, or the shape too small.
     """
-    model = CoaT(arch, out_type='cls_token')
-    rows = count_coat(model, shape)
-    channels = int(rows[-1].output)
-    head = nn.Linear(channels, num_classes)
+    rows = count_coat(CoaT(arch, out_type='cls_token'), shape)
+    head = nn.Linear(int(rows[-1].output), num_classes)
     return [*rows, Row('head', count_parameters(head), head.weight.numel(), str(num_classes))]
 
 
-# ---------------------------------------------------------------------- whole models
-
-
 def count_model(
-    model: nn.Module, shape: Size, forward: Callable[[Tensor], object] | None = None
+    model: nn.Module,
+    shape: Size,
+    forward: Callable[[nn.Module, Tensor], object] | None = None,
+    device: str = 'meta',
 ) -> list[Row]:
     """Count a model with a CoaT backbone: the backbone's rows, then one for each other part.
 
     Args:
         model: A segmentor, detector or classifier; its ``backbone`` is a CoaT.
         shape: Height and width of the image.
-        forward: What to run for an image (1, 3, H, W); the model itself when None.
+        forward: What to run for the model and an image (1, 3, H, W); the model itself when None.
+        device: Where it runs: ``'cpu'`` for a model whose work depends on values.
 
     Raises:
         ValueError: The model has no CoaT backbone.
     """
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, CoaT):
-        raise ValueError(f'the model has no CoaT backbone, but {type(backbone).__name__}')
+        raise UsageError(f'the model has no CoaT backbone, but {type(backbone).__name__}')
     rows = count_coat(backbone, shape)
-    image = torch.zeros(1, backbone.in_channels, *shape)
-    macs = _traced_macs(model, forward or model, image)
-    for name, part in model.named_children():
+    model = _countable(model, device)
+    image = torch.zeros(1, backbone.in_channels, *shape, device=device)
+    parts = dict(model.named_children())
+    run = functools.partial(forward, model) if forward else model
+    macs = _count(parts, run, image)
+    for name, part in parts.items():
         parameters = count_parameters(part)
         if name != 'backbone' and (parameters or macs[name]):
             rows.append(Row(name.replace('_', ' '), parameters, macs[name]))
@@ -194,13 +198,23 @@ def count_config(cfg: Config, shape: Size | None = None) -> tuple[Size, list[Row
     """
     scope = cfg.get('default_scope')
     if scope not in SHAPES:
-        raise ValueError(f'default_scope must be one of {sorted(SHAPES)}, got {scope!r}')
+        raise UsageError(f'default_scope must be one of {sorted(SHAPES)}, got {scope!r}')
     shape = shape or _test_crop(cfg) or SHAPES[scope]
+    if scope == 'mmdet' and shape[0] * shape[1] > MOST_PIXELS:
+        raise UsageError(
+            f'a detector must run to be counted, which takes at most {MOST_PIXELS} pixels '
+            f'(2048 x 2048), got {shape[0]} x {shape[1]}'
+        )
     drop_pretrained(cfg)
     init_default_scope(scope)
-    importlib.import_module(f'{scope}.models')
-    model = MODELS.build(cfg.model).eval()
-    return shape, count_model(model, shape, _forward_function(scope, model, shape))
+    try:
+        importlib.import_module(f'{scope}.models')
+    except ImportError as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f'this config needs {PACKAGES[scope]}, which fails: {reason}') from error
+    model = MODELS.build(cfg.model)
+    device = 'cpu' if scope == 'mmdet' else 'meta'
+    return shape, count_model(model, shape, _forward_function(scope, shape), device)
 
 
 def drop_pretrained(cfg: Config) -> None:
@@ -226,55 +240,14 @@ def _test_crop(cfg: Config) -> Size | None:
     return None
 
 
-def _forward_function(scope: str, model: nn.Module, shape: Size) -> Callable[[Tensor], object]:
-    if scope != 'mmdet':
-        return functools.partial(model, mode='tensor')
-    from mmdet.structures import DetDataSample
+def _forward_function(scope: str, shape: Size) -> Callable[[nn.Module, Tensor], object]:
+    samples = None
+    if scope == 'mmdet':
+        from mmdet.structures import DetDataSample
 
-    meta = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape)
-    sample = DetDataSample(metainfo=meta | dict(scale_factor=(1.0, 1.0)))
-    return functools.partial(model, data_samples=[sample], mode='tensor')
-
-
-def _traced_macs(
-    model: nn.Module, forward: Callable[[Tensor], object], image: Tensor
-) -> dict[str, int]:
-    """Return the traced MACs of each child of ``model``; those outside of any child under ''."""
-    from mmengine.analysis import FlopAnalyzer
-
-    model.eval()
-    wrapper = _Forward(model, forward)
-    with torch.no_grad(), _quick_backbone(model.backbone, image):
-        analyzer = FlopAnalyzer(wrapper, (image,))
-        analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        analyzer.tracer_warnings('none')
-        traced = analyzer.by_module()
-    macs = {name: int(traced[f'model.{name}']) for name, _ in model.named_children()}
-    macs[''] = int(traced['']) - sum(macs.values())
-    return macs
-
-
-class _Forward(nn.Module):
-    """A module around a model whose forward is ``function``."""
-
-    def __init__(self, model: nn.Module, function: Callable[[Tensor], object]):
-        super().__init__()
-        self.model = model
-        self.function = function
-
-    def forward(self, image: Tensor) -> object:
-        return self.function(image)
-
-
-@contextmanager
-def _quick_backbone(backbone: CoaT, image: Tensor):
-    """Let the backbone return its maps for ``image`` from memory: it is not what is traced."""
-    outputs = backbone(image)
-    backbone.forward = lambda _: outputs
-    try:
-        yield
-    finally:
-        del backbone.forward
+        meta = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape)
+        samples = [DetDataSample(metainfo=meta | dict(scale_factor=(1.0, 1.0)))]
+    return lambda model, image: model(image, samples, mode='tensor')
 
 
 # ---------------------------------------------------------------------- the table

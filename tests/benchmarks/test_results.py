@@ -9,9 +9,10 @@ import torch
 from benchmarks import contenders, presets
 from benchmarks.bench import Benchmark
 from benchmarks.cases import Case, SizeSpec, check_grid, parse_size
+from benchmarks.plots import draw
 from benchmarks.results import Results, ResultsError, Row, merge
 from benchmarks.steps import BackboneStep
-from benchmarks.table import bf16_ratio, growth, memory_ratio, report, speed_ratio
+from benchmarks.table import growth, measured, ratios, report
 from mmcoat import CoaT
 from tests.helpers import run_tool
 
@@ -61,19 +62,22 @@ def row(contender: str, seconds: float, peak: int, **case) -> Row:
 
 def test_ratios():
     results = Results({}, [row('default', 1.0, 30), row('timm', 1.5, 50)])
-    results.rows += [row('default', 0.5, 20, dtype='bf16')]
-    assert speed_ratio(results, CASE, 'default', 'timm') == 1.5
-    assert memory_ratio(results, CASE, 'default', 'timm') == 0.6
-    assert speed_ratio(results, CASE, 'default', 'swin') is None
-    assert bf16_ratio(results, replace(CASE, dtype='bf16')) == 2.0
+    results.rows += [row('default', 0.5, 20, dtype='bf16'), Row(CASE, 'swin', 'failed')]
+    bf16, fp32 = ratios(measured(results)).to_dict('records')
+    assert fp32['default / timm'] == 1.5
+    assert fp32['memory default / timm'] == 0.6
+    assert 'default / swin' not in fp32
+    assert bf16['bf16 / fp32'] == 2.0
+    assert fp32['bf16 / fp32'] != fp32['bf16 / fp32']  # nan
 
 
-def test_growth_is_per_pixel():
+def test_growth_per_pixel():
     sizes = {(256, 256): (0.1, 10), (512, 512): (1.0, 100), (1024, 1024): (4.4, 300)}
     rows = [row('default', *value, size=size) for size, value in sizes.items()]
-    results = Results({}, rows)
-    assert growth(results, rows[2].case, 'default') == pytest.approx((1.1, 0.75))
-    assert growth(results, rows[0].case, 'default') is None  # below the base
+    found = growth(measured(Results({}, rows))).set_index('size')
+    assert list(found.index) == ['512', '1024']  # nothing below the base
+    assert found.loc['1024', 'time / pixel'] == pytest.approx(1.1)
+    assert found.loc['1024', 'memory / pixel'] == pytest.approx(0.75)
 
 
 def test_results_file(tmp_path):
@@ -154,10 +158,9 @@ def test_tool(monkeypatch, tmp_path, capsys):
     assert 'Not measured:' in out
     assert 'Growth:' in out
     table = (tmp_path / 'table.md').read_text()
-    assert '| lite_tiny | 96 | 1 | fp32 | inference | default |' in table
+    assert '| backbone | lite_tiny | 96 | 1 | fp32 | inference | default |' in table
     pictures = sorted(path.name for path in tmp_path.glob('*.png'))
     assert pictures == [
-        'growth_backbone_inference_fp32_batch1.png',
         'latency_backbone_inference_fp32_batch1.png',
         'memory_backbone_inference_fp32_batch1.png',
     ]
@@ -199,8 +202,16 @@ def test_report_has_ratios():
     rows = [row('default', 1.0, 30), row('timm', 1.5, 50), row('swin', 2.0, 50)]
     text = report(Results(environment, rows))
     assert 'default / timm' in text
-    line = next(line for line in text.splitlines() if line.startswith('lite_tiny 64 batch 1'))
-    assert line.split()[-3:] == ['1.50', '2.00', '0.60']
+    assert text.splitlines()[-1].split()[-3:] == ['1.50', '2.00', '0.60']
+
+
+@pytest.mark.parametrize('rows', [[], [Row(CASE, 'timm', 'unavailable', 'not here')]])
+def test_report_of_nothing(rows, tmp_path):
+    environment = dict(date='', cpu='a CPU', device='cpu', threads=1, cores=2, torch='2')
+    environment |= dict(packages={}, allocator='malloc', command='benchmark.py')
+    results = Results(environment, rows)
+    assert ('not here' in report(results)) == bool(rows)
+    assert draw(results, tmp_path) == []
 
 
 def test_overlapping_grids_measure_a_case_once(tmp_path):
