@@ -6,6 +6,7 @@ without ``custom_imports``.
 """
 
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
@@ -22,3 +23,4 @@ METRICS = Registry(
     'metric', scope='mmcoat', parent=MMENGINE_METRICS, locations=['mmcoat.evaluation']
 )
 HOOKS = Registry('hook', scope='mmcoat', parent=MMENGINE_HOOKS, locations=['mmcoat.engine.hooks'])
+LOOPS = Registry('loop', scope='mmcoat', parent=MMENGINE_LOOPS, locations=['mmcoat.engine.loops'])
