@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
@@ -43,6 +44,23 @@ class FaultHook(Hook):
     def _strike(self) -> None:
         if self.fault.startswith('SIG'):
             os.kill(os.getpid(), getattr(signal, self.fault))
+
+
+@HOOKS.register_module(force=True)
+class MeanLossHook(Hook):
+    """Write each iteration's loss, averaged over the processes, one a line."""
+
+    def __init__(self, out: str) -> None:
+        self.out = out
+
+    def after_train_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        loss = outputs['loss'].detach().clone()
+        all_reduce(loss, op='mean')
+        if is_main_process():
+            with open(self.out, 'a') as file:
+                file.write(f'{loss.item()!r}\n')
 
 
 def segmentation_config(
@@ -111,8 +129,14 @@ custom_hooks = [dict(type='FaultHook', at={at}, fault={fault!r}, place={place!r}
 
 def start(*arguments: object, tool: str = 'train.py', **environment: str) -> subprocess.Popen:
     """Start a tool as a user does, in a process group of its own."""
-    environ = dict(os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), *sys.path]), **environment)
-    command = [sys.executable, ROOT / 'tools' / tool, *arguments]
+    environ = dict(
+        os.environ,
+        PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+        PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']]),
+        **environment,
+    )
+    interpreter = 'bash' if tool.endswith('.sh') else sys.executable
+    command = [interpreter, ROOT / 'tools' / tool, *arguments]
     return subprocess.Popen(
         [str(part) for part in command],
         env=environ,

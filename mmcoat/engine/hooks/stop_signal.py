@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -38,6 +39,7 @@ class StopSignalHook(Hook):
     def __init__(self, interval: int = 10) -> None:
         self.interval = interval
         self.received = 0
+        self._again = 0.0
         self._pid = os.getpid()
         self._former: dict[int, Any] = {}
         self._group: Any = None
@@ -79,9 +81,11 @@ class StopSignalHook(Hook):
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
             self._receive_in_worker(number)
-        elif number == signal.SIGINT and self.received == signal.SIGINT:
+        elif number == signal.SIGINT and self.received == number and time.monotonic() > self._again:
             raise SystemExit(128 + number)
-        else:
+        elif not self.received:
+            # Ctrl-C under torchrun comes twice: from the terminal, and handed on
+            self._again = time.monotonic() + 1
             self.received = number
 
     @staticmethod
