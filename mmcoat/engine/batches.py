@@ -7,6 +7,11 @@ from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader, IterableDataset
 
 from mmcoat.engine.seeding import seed_sample
+from mmcoat.errors import UsageError
+
+
+class PositionError(UsageError):
+    """The data cannot be read from a given place on."""
 
 
 class Ticket(int):
@@ -100,12 +105,15 @@ class PositionedLoader(DataLoader):
         seed: The run's; the same in all processes.
 
     Raises:
-        TypeError: The dataset is an ``IterableDataset``, which has no positions.
+        PositionError: The dataset is an ``IterableDataset``, which has no positions.
     """
 
     def __init__(self, loader: DataLoader, seed: int) -> None:
         if isinstance(loader.dataset, IterableDataset):
-            raise TypeError('an IterableDataset has no positions to resume at')
+            raise PositionError(
+                'an IterableDataset has no positions to resume at: give a dataset with an index, or a '
+                'train_cfg.type of your own'
+            )
         self.opened = False
         super().__init__(
             SeededDataset(loader.dataset, seed),
