@@ -94,11 +94,15 @@ def campaign(args: argparse.Namespace, folder: Path) -> bool:
     make_ade20k(folder / 'data', train=6, val=2, size=(80, 64), seed=3, overwrite=True)
     config = segmentation_config(folder, folder / 'data', iterations=args.iterations, more=CONFIG)
     whole, broken = folder / 'whole', folder / 'broken'
+    begin = time.monotonic()
     finish(train(config, whole, 0))
+    longest = (
+        args.longest * (time.monotonic() - begin) / args.iterations
+    )  # in seconds of this machine
     broken.mkdir()
     struck: Counter[str] = Counter()
     while struck.total() < args.kills:
-        phase = kill_at_random(train(config, broken, args.workers), broken / 'phase', args.longest)
+        phase = kill_at_random(train(config, broken, args.workers), broken / 'phase', longest)
         if phase is None:
             break
         struck[phase] += 1
