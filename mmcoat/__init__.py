@@ -13,8 +13,22 @@ check_versions()
 
 from mmengine.registry import MODELS as _MMENGINE_MODELS  # noqa: E402  after the clear error
 
-_LAZY = {'CoaT': '.models', 'ARCH_ZOO': '.models', 'checkpoints': '.checkpoints'}
-__all__ = ['ARCH_ZOO', 'CoaT', '__version__', 'checkpoints']
+_LAZY = {
+    'ARCH_ZOO': '.arch',
+    'CoaT': '.models',
+    'Inferencer': '.apis',
+    'checkpoints': '.checkpoints',
+    'create_model': '.models.create',
+}
+__all__ = [
+    'ARCH_ZOO',
+    'CoaT',
+    'Inferencer',
+    '__version__',
+    'checkpoints',
+    'create_model',
+    'list_models',
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,6 +36,17 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     module = importlib.import_module(_LAZY[name], __name__)
     return module if name == 'checkpoints' else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
+def list_models() -> list[str]:
+    """Return the names that ``CoaT(arch=...)`` takes."""
+    from .arch import ARCH_ZOO
+
+    return list(ARCH_ZOO)
 
 
 @_MMENGINE_MODELS.register_module(name='CoaT')

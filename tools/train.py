@@ -17,7 +17,13 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from CHECKPOINT, or from the latest one in the work dir when none is given',
+        help='go on from CHECKPOINT, or from the newest whole one in the work dir when none is given; '
+        'auto-or-new starts anew where there is none',
+    )
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help="start anew in a used work dir: the earlier run's checkpoints are deleted",
     )
     parser.add_argument('--amp', action='store_true', help='mixed precision (GPU)')
     parser.add_argument(
@@ -37,15 +43,16 @@ def main() -> None:
         runs.enable_amp(cfg)
     if args.auto_scale_lr:
         runs.enable_auto_scale_lr(cfg)
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-    if cfg.get('load_from'):
-        cfg.load_from = checkpoints.ensure_safe(cfg.load_from)
-    runner = runs.build_runner(cfg)
-    if args.compile:
-        runs.compile_backbone(runner)
-    runner.train()
+    runs.protect(cfg)
+    with runs.locked(cfg.work_dir):
+        runs.set_resume(cfg, args.resume, args.overwrite)
+        if cfg.get('load_from'):
+            cfg.load_from = checkpoints.ensure_safe(cfg.load_from)
+        runner = runs.build_runner(cfg)
+        if args.compile:
+            runs.compile_backbone(runner)
+        with runs.one_line_faults(runner):
+            runner.train()
 
 
 if __name__ == '__main__':

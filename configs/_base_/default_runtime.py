@@ -7,3 +7,8 @@ env_cfg = dict(
 log_level = 'INFO'
 load_from = None
 resume = False
+# Each toolbox's hooks in runtimes/ join these. tools/train.py puts them into any other config.
+default_hooks = dict(
+    finite_loss=dict(type='mmcoat.FiniteLossHook'),  # a NaN stops the training
+    stop_signal=dict(type='mmcoat.StopSignalHook'),  # SIGTERM and Ctrl-C save first
+)

@@ -1,4 +1,6 @@
-"""The files that the authors published: 8 ImageNet classifiers, 12 instance segmenters, 2 detectors.
+"""The authors' files: 8 ImageNet classifiers, 12 instance segmenters, 2 detectors, 6 files of Detectron2.
+
+Of the last, which the authors call deprecated, only the backbone loads: the heads are Detectron2's.
 
 Names, hashes and mirrors are those of the official repository (``https://github.com/mlpc-ucsd/CoaT``) and
 of timm's hub. An official file name ends in the first 8 hex digits of its SHA-256.
@@ -12,7 +14,7 @@ from .errors import CheckpointError
 SITE = 'https://vcl.ucsd.edu/coat/pretrained/'
 HUB = 'https://huggingface.co/timm/{}/resolve/main/model.safetensors'
 SCHEME = 'mmcoat://'
-TASKS = ('classification', 'instance_segmentation', 'detection')
+TASKS = ('classification', 'instance_segmentation', 'detection', 'detectron2')
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,17 @@ def _deformable_detr(arch: str, sha256: str) -> Published:
     return Published(name, arch, 'detection', url, sha256)
 
 
+def _detectron2(arch: str, schedule: str, sha256: str) -> Published:
+    model = f'mask_rcnn_coat_{arch}'
+    return Published(
+        name=f'{model}_{schedule}_detectron2',
+        arch=arch,
+        task='detectron2',
+        url=f'{SITE}tasks/detectron2/{model}_FPN_{schedule}_{sha256}.pth',
+        sha256=sha256,
+    )
+
+
 PUBLISHED = (
     _imagenet('lite_tiny', 'e88e96b0'),
     _imagenet('lite_mini', '6b4a8ae5'),
@@ -100,6 +113,12 @@ PUBLISHED = (
     _mask_rcnn('small', '3x', '4f7a069e', cascade=True),
     _deformable_detr('lite_small', '1801ee09'),
     _deformable_detr('small', '8a86ba55'),
+    _detectron2('lite_mini', '1x', '5bb8caf8'),
+    _detectron2('lite_mini', '3x', '4dec4a9b'),
+    _detectron2('lite_small', '1x', '759f3316'),
+    _detectron2('lite_small', '3x', '0a5baf05'),
+    _detectron2('mini', '1x', '9ddaa460'),
+    _detectron2('mini', '3x', 'f34f1182'),
 )
 
 

@@ -1,7 +1,17 @@
-"""OpenMMLab's engine room: hooks, optimizer constructors, parameter schedulers."""
+"""OpenMMLab's engine room: hooks, train loops, optimizer constructors, parameter schedulers."""
 
-from .hooks import UnwrapCheckpointHook
+from .hooks import CheckpointHook, FiniteLossHook, StopSignalHook, UnwrapCheckpointHook
+from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from .optimizers import LayerDecayOptimWrapperConstructor
 from .schedulers import TimmCosineLR
 
-__all__ = ['LayerDecayOptimWrapperConstructor', 'TimmCosineLR', 'UnwrapCheckpointHook']
+__all__ = [
+    'CheckpointHook',
+    'EpochBasedTrainLoop',
+    'FiniteLossHook',
+    'IterBasedTrainLoop',
+    'LayerDecayOptimWrapperConstructor',
+    'StopSignalHook',
+    'TimmCosineLR',
+    'UnwrapCheckpointHook',
+]

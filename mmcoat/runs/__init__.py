@@ -1,6 +1,7 @@
 """A run: its config, what options change in it, and the runner that it becomes."""
 
 from .config import datasets, find_config, load_config, set_data_root
+from .failures import one_line_faults
 from .options import (
     enable_amp,
     enable_auto_scale_lr,
@@ -11,7 +12,9 @@ from .options import (
     only_train,
     set_run,
 )
+from .resume import protect, set_resume
 from .runner import bare_model, build_runner, compile_backbone, load_model, load_strictly
+from .workdir import locked
 
 __all__ = [
     'bare_model',
@@ -28,7 +31,11 @@ __all__ = [
     'load_config',
     'load_model',
     'load_strictly',
+    'locked',
+    'one_line_faults',
     'only_train',
+    'protect',
     'set_data_root',
+    'set_resume',
     'set_run',
 ]

@@ -12,6 +12,7 @@ from mmcoat.datasets.layout import check_dataset
 from mmcoat.errors import UsageError
 
 from .config import datasets
+from .distributed import join_processes
 
 
 def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> None:
@@ -27,6 +28,7 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     fit_to_devices(cfg)
+    join_processes(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)
 

@@ -8,6 +8,7 @@ import torch
 from mmcoat import ARCH_ZOO, CoaT
 from mmcoat.checkpoints import CheckpointError, guess_arch, load_backbone, own_state_dict
 from mmcoat.checkpoints.formats import own_name
+from mmcoat.checkpoints.loading import backbone_weights
 from tests.checkpoints import files
 
 ARCH = 'tiny'  # the smallest with parallel blocks
@@ -181,3 +182,13 @@ def test_whole_models_take_official_names():
 
 def test_every_arch_has_a_record():
     assert set(files.ARCHS) == set(ARCH_ZOO)
+
+
+def test_backbone_of_detectron2(tmp_path):
+    """FPN holds the backbone as ``bottom_up``, and the authors' wrapper holds CoaT as ``backbone``."""
+    weights = {
+        f'backbone.bottom_up.backbone.{k}': v for k, v in files.backbone('lite_tiny').items()
+    }
+    weights['backbone.fpn_lateral2.weight'] = torch.ones(2, 2, 1, 1)
+    found = backbone_weights(weights, None, 'file')
+    assert found.keys() == files.own('lite_tiny').keys()

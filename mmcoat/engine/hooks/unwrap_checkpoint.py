@@ -1,4 +1,4 @@
-"""Hooks for MMEngine's runners."""
+"""Official weights for hooks that look for ``state_dict``."""
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner

@@ -1,0 +1,130 @@
+"""MMEngine's CheckpointHook, made safe against a kill at any moment."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.hooks import CheckpointHook as _CheckpointHook
+from mmengine.runner import Runner
+
+from mmcoat.engine.atomic import BACKEND, write_whole
+from mmcoat.registry import HOOKS
+
+_OUTDATED = 'outdated_ckpts'
+
+
+@HOOKS.register_module()
+class CheckpointHook(_CheckpointHook):
+    """Save checkpoints so that a whole one is there at every moment.
+
+    A file is written beside its place, brought to the disk and renamed; then ``last_checkpoint`` moves;
+    what is outdated is deleted last. MMEngine's own hook deletes first, and writes in place. Arguments are
+    MMEngine's. Remote storage, and model wrappers that save folders, work as in MMEngine.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the place, and how to write there."""
+        super().before_train(runner)
+        # exact type: subclasses (Petrel and the like) have their own way to write
+        self._local = self.file_client_args is None and type(self.file_backend) is LocalBackend
+        if self._local:
+            self.backend_args = {'backend': BACKEND}
+            self.file_backend = get_file_backend(self.out_dir, backend_args=self.backend_args)
+
+    def save_now(self, runner: Runner, step: int) -> str:
+        """Save with ``step`` iterations done, wherever in an epoch that is; return the path."""
+        meta = dict(epoch=runner.epoch, iter=step)
+        if not self.by_epoch:
+            self._save_checkpoint_with_step(runner, step, meta)
+            return str(self.last_ckpt)
+        # The next regular checkpoint makes this one outdated: it goes by iteration, the others by epoch.
+        name = f'iter_{step}.pth'
+        outdated = runner.message_hub.runtime_info.get(_OUTDATED, [])
+        runner.message_hub.update_info(_OUTDATED, [*outdated, name])
+        self._save(runner, name, meta)
+        return str(self.last_ckpt)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
+        """Save under the step's name, then move the pointer, then delete; called by MMEngine's hook."""
+        if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
+            self._count_in(runner, step)
+        self._save(runner, self.filename_tmpl.format(step), meta)
+        self._remove_outdated(runner)
+
+    def _count_in(self, runner: Runner, step: int) -> None:
+        """Note the step, and in the checkpoint itself what is outdated once that is written."""
+        hub = runner.message_hub
+        outdated = list(hub.runtime_info.get(_OUTDATED, []))
+        if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+            outdated.append(self.filename_tmpl.format(self.keep_ckpt_ids.popleft()))
+        self.keep_ckpt_ids.append(step)
+        hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        hub.update_info(_OUTDATED, outdated)
+
+    def _save(self, runner: Runner, name: str, meta: dict[str, Any]) -> None:
+        self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if is_main_process():
+            pointer = Path(runner.work_dir, 'last_checkpoint')
+            write_whole(os.fsencode(str(self.last_ckpt)), pointer)
+
+    def _remove_outdated(self, runner: Runner) -> None:
+        # A run that was killed before this point has the list in its checkpoint, and deletes at its next
+        # save.
+        for name in runner.message_hub.runtime_info.pop(_OUTDATED, []):
+            path = self.file_backend.join_path(self.out_dir, name)
+            if is_main_process() and path != self.last_ckpt:
+                self._remove(path)
+
+    def _remove(self, path: str) -> None:
+        if self.file_backend.isfile(path):
+            self.file_backend.remove(path)
+        elif self.file_backend.isdir(path):  # DeepSpeed saves folders
+            self.file_backend.rmtree(path)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
+        """Save the best one; MMEngine deletes the former best before, here it goes after."""
+        backend = self.file_backend
+        self.file_backend = later = _RemoveLater(backend)
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = backend
+        kept = set(self._best_paths())
+        for path in later.paths:
+            if path not in kept and is_main_process():
+                self._remove(path)
+
+    def _best_paths(self) -> list[str]:
+        paths = [getattr(self, 'best_ckpt_path', None)]
+        paths += getattr(self, 'best_ckpt_path_dict', {}).values()
+        return [str(path) for path in paths if path]
+
+
+class _RemoveLater:
+    """A file backend that notes what is to be removed."""
+
+    def __init__(self, backend: Any) -> None:
+        self.backend = backend
+        self.paths: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+    def remove(self, path: str) -> None:
+        self.paths.append(path)
+
+    rmtree = remove

@@ -1,0 +1,68 @@
+"""Several processes without a GPU: what MMEngine can set up only with one."""
+
+import os
+import subprocess
+
+import torch
+from mmengine.config import Config
+from torch import distributed
+
+from mmcoat.errors import UsageError
+
+
+class LauncherError(UsageError):
+    """The launcher's environment variables are missing."""
+
+
+def join_processes(cfg: Config) -> None:
+    """Join the launcher's other processes when there is no GPU; leave it to MMEngine when there is one.
+
+    MMEngine gives each process its GPU before it joins, and hands one to the model's wrapper: both fail
+    without CUDA.
+
+    Raises:
+        LauncherError: The program was not started by the launcher.
+    """
+    launcher = cfg.get('launcher') or 'none'
+    if launcher == 'none':
+        return
+    if launcher == 'slurm' and not torch.cuda.is_available():
+        _translate_slurm()
+    missing = [name for name in _needed(launcher) if name not in os.environ]
+    if missing:
+        raise LauncherError(
+            f'--launcher {launcher} needs {", ".join(missing)} in the environment: start with '
+            'tools/dist_train.sh, torchrun or srun'
+        )
+    if torch.cuda.is_available() or launcher == 'mpi':
+        return
+    if not distributed.is_initialized():
+        distributed.init_process_group('gloo')
+    wrapper = dict(cfg.get('model_wrapper_cfg') or {})
+    wrapper.setdefault('type', 'MMDistributedDataParallel')
+    if wrapper['type'] == 'MMDistributedDataParallel':
+        wrapper.setdefault('broadcast_buffers', False)  # as MMEngine does
+        wrapper.setdefault('find_unused_parameters', cfg.get('find_unused_parameters', False))
+        wrapper['device_ids'] = None
+    cfg.model_wrapper_cfg = wrapper
+
+
+def _needed(launcher: str) -> tuple[str, ...]:
+    if launcher == 'slurm' and torch.cuda.is_available():
+        return ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')
+    if launcher == 'mpi':
+        return ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK', 'MASTER_ADDR')
+    return ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
+
+
+def _translate_slurm() -> None:
+    """Set the variables that PyTorch reads from those that Slurm sets."""
+    environ = os.environ
+    names = dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID')
+    environ.update({ours: environ[theirs] for ours, theirs in names.items() if theirs in environ})
+    if 'MASTER_ADDR' not in environ and 'SLURM_NODELIST' in environ:
+        command = ['scontrol', 'show', 'hostname', environ['SLURM_NODELIST']]
+        hosts = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+        if hosts:
+            environ['MASTER_ADDR'] = hosts[0]
+    environ.setdefault('MASTER_PORT', '29500')
