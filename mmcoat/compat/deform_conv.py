@@ -1,5 +1,6 @@
 """Deformable convolution (https://arxiv.org/abs/1703.06211) and modulated (https://arxiv.org/abs/1811.11168)."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -156,7 +157,8 @@ def _convolve(
     if dtype in (torch.half, torch.bfloat16):
         maps, weight, offset = maps.float(), weight.float(), offset.float()
         mask = None if mask is None else mask.float()
-    columns = _columns(maps, offset, mask, weight.shape[2:], window)  # (B * L, G, K, C / G)
+    kernel = weight.shape[2:]
+    columns = _columns(maps, offset, mask, kernel, window)  # (B * L, G, K, C / G)
     groups, out_channels = window.groups, len(weight)
     if groups == 1:
         # (O, C, h, w) -> (G, K, C / G, O), flattened but for O
@@ -168,7 +170,7 @@ def _convolve(
         weight = weight.reshape(groups, out_channels // groups, -1)
         result = torch.einsum('ngi,goi->ngo', columns, weight).flatten(1)
     # (B * L, O) -> (B, O, H', W')
-    size = offset.shape[2:]
+    size = _output_size(maps, kernel, window)
     return result.view(len(maps), *size, out_channels).permute(0, 3, 1, 2).to(dtype)
 
 
@@ -181,22 +183,57 @@ def _columns(
 ) -> Tensor:
     """Return what each output pixel sees at its K = h * w points, (B * H' * W', G, K, C / G)."""
     batch, channels, height, width = maps.shape
-    groups, points = window.offset_groups, kernel[0] * kernel[1]
+    groups, size = window.offset_groups, _output_size(maps, kernel, window)
     # (B, C, H, W) -> (B * G * H * W, C / G)
-    table = maps.view(batch, groups, -1, height * width).transpose(2, 3)
+    table = maps.reshape(batch, groups, -1, height * width).transpose(2, 3)
     table = table.reshape(-1, channels // groups)
-    # (B, G * K * 2, H', W') -> (B, H', W', G, K, 2)
-    shifts = offset.view(batch, groups, points, 2, *offset.shape[2:]).permute(0, 4, 5, 1, 2, 3)
+    shape = (groups, kernel[0] * kernel[1])
+    shifts = _per_point(offset, (*shape, 2, *size))
     y, x = (_grid(shifts, axis, kernel, window) + shifts[..., axis] for axis in (0, 1))
     index, weights = corners(y, x, height, width)  # (B, H', W', G, K, 4)
     if mask is not None:
-        factors = mask.view(batch, groups, points, *mask.shape[2:]).permute(0, 3, 4, 1, 2)
-        weights = weights * factors[..., None]
-    maps = torch.arange(batch * groups, device=maps.device).view(batch, 1, 1, groups, 1, 1)
-    rows = (maps * (height * width) + index).flatten()
+        weights = weights * _per_point(mask, (*shape, 1, *size))
+    image = torch.arange(batch * groups, device=maps.device).view(batch, 1, 1, groups, 1, 1)
+    rows = (image * (height * width) + index).flatten()
     starts = torch.arange(0, len(rows), 4, device=maps.device)
     columns = weighted_rows(table, rows, weights.flatten(), starts)
-    return columns.view(-1, groups, points, channels // groups)
+    return columns.view(-1, *shape, channels // groups)
+
+
+def _output_size(maps: Tensor, kernel: torch.Size, window: _Window) -> list[int]:
+    """Return H' and W'."""
+    return [
+        (maps.shape[2 + i] + 2 * window.padding[i] - window.dilation[i] * (kernel[i] - 1) - 1)
+        // window.stride[i]
+        + 1
+        for i in (0, 1)
+    ]
+
+
+def _per_point(values: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return the numbers of each output pixel's points.
+
+    NOTE: DyHead hands over offsets and factors of a map that is larger than the output. The compiled
+    operator reads them as if they had the output's size: the first numbers of each image's memory.
+    Detectors are trained with that, so that it is the same here.
+
+    Args:
+        values: Offsets or factors, (B, ...).
+        shape: G, K, n, H', W': how each image's numbers are read.
+
+    Returns:
+        (B, H', W', G, K, n)
+
+    Raises:
+        ValueError: There are fewer numbers than points.
+    """
+    flat, wanted = values.flatten(1), math.prod(shape)
+    if flat.shape[1] < wanted:
+        raise ValueError(
+            f'offsets or factors of shape {tuple(values.shape)} are too few: G, K, n, height and '
+            f'width of the output are {tuple(shape)}'
+        )
+    return flat[:, :wanted].view(-1, *shape).permute(0, 4, 5, 1, 2, 3)
 
 
 def _grid(shifts: Tensor, axis: int, kernel: torch.Size, window: _Window) -> Tensor:

@@ -259,3 +259,32 @@ def test_deform_conv(ours, window, scale):
 
     compiled, own = ours(values_and_gradients, run, *tensors)
     assert_close(_relative(compiled), _relative(own))
+
+
+@pytest.mark.parametrize('groups', [1, 2])
+def test_offsets_of_a_larger_map(ours, groups):
+    """DyHead hands them over: the operator takes the first numbers of each image's memory."""
+    from mmcv.ops import modulated_deform_conv2d
+
+    torch.manual_seed(0)
+    tensors = [torch.randn(2, 4, 6, 5), torch.randn(2, 18 * groups, 12, 10)]
+    tensors += [torch.rand(2, 9 * groups, 12, 10), torch.randn(8, 4, 3, 3)]
+
+    def run(*tensors):
+        return modulated_deform_conv2d(*tensors, None, 1, 1, 1, 1, groups)
+
+    compiled, own = ours(values_and_gradients, run, *tensors)
+    assert_close(_relative(compiled), _relative(own))
+
+
+def test_strided_maps_of_modulated_deform_conv(ours):
+    from mmcv.ops import modulated_deform_conv2d
+
+    maps, offset, mask, weight, bias = tensors_of(WINDOWS[0], 2, True, 1.0)
+
+    def run(maps):
+        return modulated_deform_conv2d(maps, offset, mask, weight, bias, 1, 1)
+
+    strided = maps.contiguous(memory_format=torch.channels_last)
+    own = ours(run, strided)[1]
+    torch.testing.assert_close(own, run(maps), rtol=1e-5, atol=1e-4)
