@@ -85,7 +85,8 @@ def use_pytorch_ops(force: bool = False) -> bool:
     """
     if isinstance(sys.modules.get(NAME), Extension):
         return True
-    if find_spec('mmcv') is None or (_is_there() and not force):
+    there = find_spec('mmcv') is not None and _is_there()
+    if find_spec('mmcv') is None or (there and not force):
         return False
     if 'mmcv.ops' in sys.modules:
         raise RuntimeError(
@@ -93,10 +94,8 @@ def use_pytorch_ops(force: bool = False) -> bool:
         )
     sys.modules[NAME] = Extension()
     _mend_earlier_imports()
-    print_log(
-        'MMCV has no compiled operators here: mmcoat.compat provides those of its configs in PyTorch',
-        logger='current',
-    )
+    why = 'in place of its compiled ones' if there else 'which has none compiled here'
+    print_log(f'mmcoat.compat provides operators in PyTorch to MMCV, {why}', logger='current')
     return True
 
 
