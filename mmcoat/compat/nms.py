@@ -1,0 +1,121 @@
+"""Non-maximum suppression, plain and soft (https://arxiv.org/abs/1704.04503)."""
+
+import torch
+from torch import Tensor
+
+from .vision import torchvision_ops
+
+BLOCK = 512  # boxes that are compared with all others at once
+NAIVE, LINEAR, GAUSSIAN = 0, 1, 2
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """Return the indices of the boxes that are kept, by falling score, with ``mmcv._ext``'s signature.
+
+    The boxes are taken by falling score in blocks: those kept of a block suppress all later ones.
+
+    Args:
+        boxes: x1, y1, x2, y2, (N, 4).
+        scores: (N,)
+        iou_threshold: Overlap above which the box of the smaller score goes.
+        offset: What is added to widths and heights, 0 or 1.
+
+    Returns:
+        (K,), long
+    """
+    if len(boxes) == 0:
+        return torch.empty(0, dtype=torch.long, device=boxes.device)
+    vision = torchvision_ops(boxes.device.type)
+    if vision is not None and offset == 0:
+        return vision.nms(boxes, scores.to(boxes.dtype), iou_threshold)
+    order = scores.sort(0, descending=True)[1]
+    boxes = boxes.float()
+    kept = []
+    while len(order):
+        block, order = order[:BLOCK], order[BLOCK:]
+        overlap = _iou(boxes[block], boxes[block], offset) > iou_threshold
+        block = block[_greedy(overlap.triu(1))]
+        kept.append(block)
+        gone = (_iou(boxes[block], boxes[order], offset) > iou_threshold).any(0)
+        order = order[~gone]
+    return torch.cat(kept)
+
+
+def _greedy(suppresses: Tensor) -> Tensor:
+    """Return which boxes greedy suppression keeps.
+
+    Repeats "kept is who is suppressed by nobody kept" until nothing changes. After n rounds the
+    first n boxes are settled, and in practice all of them after as many rounds as the longest chain.
+
+    Args:
+        suppresses: Whether the row's box would suppress the column's, (N, N), above the diagonal.
+
+    Returns:
+        (N,), bool
+    """
+    keep = suppresses.new_ones(len(suppresses))
+    while True:
+        update = ~(suppresses & keep[:, None]).any(0)
+        if torch.equal(update, keep):
+            return keep
+        keep = update
+
+
+def _iou(first: Tensor, second: Tensor, offset: int) -> Tensor:
+    """Return the overlaps of (N, 4) and (M, 4) boxes, (N, M)."""
+    areas, others = (
+        (b[:, 2] - b[:, 0] + offset) * (b[:, 3] - b[:, 1] + offset) for b in (first, second)
+    )
+    corner = torch.minimum(first[:, None, 2:], second[None, :, 2:])
+    corner = corner - torch.maximum(first[:, None, :2], second[None, :, :2])
+    inner = (corner + offset).clamp(min=0).prod(-1)
+    return inner / (areas[:, None] + others - inner)
+
+
+def softnms(
+    boxes: Tensor,
+    scores: Tensor,
+    dets: Tensor,
+    iou_threshold: float,
+    sigma: float,
+    min_score: float,
+    method: int,
+    offset: int,
+) -> Tensor:
+    """Keep boxes while their scores, lowered by those kept before, suffice; ``mmcv._ext``'s signature.
+
+    NOTE: each box kept changes the order of those left, so that this is a loop over kept boxes, as
+    in the compiled operator; each turn handles all boxes that are left at once.
+
+    Args:
+        boxes: x1, y1, x2, y2, (N, 4).
+        scores: (N,)
+        dets: Receives boxes and lowered scores of those kept, in its first rows, (N, 5).
+        iou_threshold: Overlap from which 'naive' and 'linear' lower a score.
+        sigma: Width of 'gaussian'.
+        min_score: Boxes of a lower score go.
+        method: 0 naive, 1 linear, 2 gaussian.
+        offset: What is added to widths and heights, 0 or 1.
+
+    Returns:
+        Indices of the kept boxes, (K,), long.
+    """
+    left = torch.arange(len(boxes), device=boxes.device)
+    scores, kept = scores.clone(), []
+    while len(left):
+        best = scores.argmax()
+        dets[len(kept), :4] = boxes[left[best]]
+        dets[len(kept), 4] = scores[best]
+        kept.append(left[best])
+        iou = _iou(boxes[left[best], None], boxes[left], offset)[0]
+        scores = scores * _decay(iou, iou_threshold, sigma, method)
+        stay = scores >= min_score
+        stay[best] = False
+        left, scores = left[stay], scores[stay]
+    return torch.stack(kept) if kept else left
+
+
+def _decay(iou: Tensor, iou_threshold: float, sigma: float, method: int) -> Tensor:
+    if method == GAUSSIAN:
+        return (-(iou * iou) / sigma).exp()
+    return torch.where(iou >= iou_threshold, 1 - iou if method == LINEAR else 0.0, 1.0)
