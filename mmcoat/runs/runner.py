@@ -4,7 +4,7 @@ import logging
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, load_checkpoint
 from torch import nn
@@ -33,6 +33,8 @@ def compile_backbone(runner: Runner) -> None:
         UsageError: The model has no backbone.
     """
     model = bare_model(runner)
+    if isinstance(model, BaseTTAModel):
+        model = model.module
     if not isinstance(getattr(model, 'backbone', None), nn.Module):
         raise UsageError(
             f'--compile needs a model with a backbone; {type(model).__name__} has none'
