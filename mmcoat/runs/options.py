@@ -11,7 +11,6 @@ from mmengine.config import Config
 from mmcoat.datasets.layout import check_dataset
 from mmcoat.errors import UsageError
 
-from .checks import check_channels
 from .config import datasets
 
 
@@ -19,7 +18,6 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     """Set work dir and launcher, fit the config to the devices at hand, and check the data sets.
 
     Raises:
-        UsageError: The heads do not fit the backbone.
         LayoutError: A data set is missing or laid out otherwise than its class expects.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -29,7 +27,6 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     fit_to_devices(cfg)
-    check_channels(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)
 
