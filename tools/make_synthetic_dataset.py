@@ -10,7 +10,9 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mmcoat import cli
 from mmcoat.datasets import synthetic
+from mmcoat.errors import UsageError
 
 EXAMPLES = """examples:
   python tools/make_synthetic_dataset.py ade20k data/ade_synthetic --preview
@@ -47,9 +49,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> int:
+@cli.command
+def main() -> int:
     """Draws the data set; returns the exit status."""
-    args = parse_args(argv)
+    args = parse_args()
     make = {'ade20k': synthetic.make_ade20k, 'coco': synthetic.make_coco}[args.layout]
     preview = {'ade20k': synthetic.preview_ade20k, 'coco': synthetic.preview_coco}[args.layout]
     size = tuple(args.size or DEFAULT_SIZES[args.layout])
@@ -69,8 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.preview:
             preview(args.out, args.out / 'preview.png')
     except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+        raise UsageError(str(error)) from None
     print(f'{args.layout}: {args.train} training and {args.val} validation images in {args.out}')
     return 0
 

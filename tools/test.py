@@ -37,7 +37,8 @@ def main() -> None:
         runs.enable_tta(cfg)
     if args.out:
         runs.keep_predictions(cfg, args.out)
-    cfg.load_from = None
+    # Otherwise the runner would load the work dir's last checkpoint over the one named here.
+    cfg.load_from, cfg.resume = None, False
     runner = runs.build_runner(cfg)
     runs.load_strictly(runner, args.checkpoint)
     if args.compile:

@@ -70,10 +70,15 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     """Scale the learning rate linearly from the batch that it was chosen for to the actual one.
 
     Raises:
-        UsageError: The config does not say for which batch its learning rate is.
+        UsageError: The config does not say for which batch its learning rate is, or names none that can be.
     """
-    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+    base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+    if base is None:
         raise UsageError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+    if not isinstance(base, int) or base < 1:
+        raise UsageError(
+            f'auto_scale_lr.base_batch_size must be a whole number from 1, not {base!r}'
+        )
     cfg.auto_scale_lr.enable = True
 
 
@@ -91,8 +96,10 @@ def enable_drawing(
     """Make the toolbox's visualization hook draw the predictions.
 
     Raises:
-        UsageError: The config has no such hook.
+        UsageError: The config has no such hook, or the interval is below 1.
     """
+    if interval < 1:
+        raise UsageError(f'--interval must be 1 or more, not {interval}')
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise UsageError('--show and --show-dir need default_hooks.visualization in the config')
@@ -127,13 +134,15 @@ def keep_predictions(cfg: Config, out: str) -> None:
     """Write the predictions of a test: label maps into a folder, or one pickle of all results.
 
     Raises:
-        UsageError: ``out`` is neither, or the evaluator is a list already.
+        UsageError: ``out`` is neither, has results already, or the evaluator is a list already.
     """
+    path = Path(out)
+    if path.is_file() or (path.is_dir() and any(path.glob('*.png'))):
+        raise UsageError(f'--out {out} holds results already; name another place or remove them')
     if cfg.get('default_scope') == 'mmseg' and not out.endswith('.pkl'):
         if isinstance(cfg.test_evaluator, list):
             raise UsageError('--out FOLDER needs a single test_evaluator')
         cfg.test_evaluator.output_dir = out
-        cfg.test_evaluator.keep_results = True
         return
     if not out.endswith(('.pkl', '.pickle')):
         raise UsageError(f'--out must be a .pkl file here, got {out}')

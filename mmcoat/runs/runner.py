@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, load_checkpoint
 from torch import nn
@@ -34,6 +34,8 @@ def compile_backbone(runner: Runner) -> None:
         UsageError: The model has no backbone.
     """
     model = bare_model(runner)
+    if isinstance(model, BaseTTAModel):
+        model = model.module
     if not isinstance(getattr(model, 'backbone', None), nn.Module):
         raise UsageError(
             f'--compile needs a model with a backbone; {type(model).__name__} has none'

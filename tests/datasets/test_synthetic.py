@@ -246,8 +246,8 @@ def test_tool(layout: str, tmp_path: Path) -> None:
     assert '3 training and 2 validation' in done.stdout
     assert cv2.imread(str(tmp_path / 'data' / 'preview.png')) is not None
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=_environment())
-    assert again.returncode == 1
-    assert again.stderr.strip().splitlines()[-1].startswith('error:')
+    assert again.returncode == 2
+    assert again.stderr.strip().splitlines()[-1].startswith('make_synthetic_dataset.py: error:')
     assert 'Traceback' not in again.stderr
 
 

@@ -41,11 +41,12 @@ def check_request(train: int, val: int, size: tuple[int, int], seed: int) -> Non
         raise ValueError(f'seed must be 0 or more, not {seed}')
 
 
-def prepare_folder(root: Path, overwrite: bool) -> None:
+def prepare_folder(root: Path, layout: str, overwrite: bool) -> None:
     """Makes an empty folder, and removes an earlier synthetic data set where that is allowed.
 
     Args:
         root: The folder.
+        layout: ``ade20k`` or ``coco``; a set of the other one stays.
         overwrite: Whether a synthetic data set there may be replaced.
 
     Raises:
@@ -58,11 +59,13 @@ def prepare_folder(root: Path, overwrite: bool) -> None:
             raise ValueError(f'{root} is not empty; choose another folder or overwrite it')
         # A real ADE20K or COCO has the same folders: replace only what this module has written.
         try:
-            made_here = 'synthetic' in json.loads((root / INFO_NAME).read_text(encoding='utf-8'))
+            made_here = json.loads((root / INFO_NAME).read_text(encoding='utf-8')).get('synthetic')
         except (OSError, ValueError):
-            made_here = False
+            made_here = None
         if not made_here:
             raise ValueError(f'{root} holds files that this generator did not write; not touched')
+        if made_here != layout:
+            raise ValueError(f'{root} holds a set of layout {made_here}, not {layout}; not touched')
         for name in ('images', 'annotations', 'train2017', 'val2017'):
             shutil.rmtree(root / name, ignore_errors=True)
         for name in ('preview.png', 'objectInfo150.txt', 'README.md'):

@@ -53,7 +53,7 @@ def make_ade20k(
     """
     check_request(train, val, size, seed)
     root = Path(root)
-    prepare_folder(root, overwrite)
+    prepare_folder(root, 'ade20k', overwrite)
     info = {
         'synthetic': 'ade20k',
         'complete': False,

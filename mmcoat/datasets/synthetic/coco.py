@@ -62,7 +62,7 @@ def make_coco(
     """
     check_request(train, val, size, seed)
     root = Path(root)
-    prepare_folder(root, overwrite)
+    prepare_folder(root, 'coco', overwrite)
     info = {
         'synthetic': 'coco',
         'complete': False,
