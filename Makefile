@@ -19,7 +19,7 @@ help:
 	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
 	@echo 'make env-onedl      only the environment .venv-onedl, compiled operators included'
 	@echo 'make benchmark      speed and memory against timm and Swin-T (BENCHMARK_ARGS="--archs lite_small --sizes 512")'
-	@echo 'make lint           ruff, the same as in CI and pre-commit'
+	@echo 'make lint           style, import rules, types, spelling: the same as in CI and pre-commit'
 	@echo 'make format         let ruff format the code'
 	@echo 'make clean          remove the environments and what they hold'
 
@@ -131,11 +131,15 @@ benchmark: .venv-onedl/benchmark/.installed
 
 .venv-lint/.installed: setup.cfg
 	@$(PYTHON) -m venv --clear .venv-lint
-	@.venv-lint/bin/python $(PIP) install 'ruff==0.14.5'
+	@.venv-lint/bin/python $(PIP) install 'ruff==0.14.5' 'import-linter==2.5' 'mypy==1.18.2' 'codespell==2.4.1'
 	@touch $@
 
+# Style, the rooms' rules (pyproject.toml: who may import whom), types, spelling.
 lint: .venv-lint/.installed
 	@.venv-lint/bin/ruff format --check . && .venv-lint/bin/ruff check .
+	@.venv-lint/bin/lint-imports
+	@.venv-lint/bin/mypy
+	@.venv-lint/bin/codespell
 
 format: .venv-lint/.installed
 	@.venv-lint/bin/ruff check --fix . ; .venv-lint/bin/ruff format .

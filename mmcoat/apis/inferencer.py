@@ -1,7 +1,7 @@
 """From a config and a checkpoint to answers for images."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Inferencer:
         tta: bool = False,
         compile: bool = False,  # noqa: A002  as in tools/
     ):
-        cfg, found = models.find(config_or_name, checkpoint and str(checkpoint))
+        cfg, found = models.find(config_or_name, None if checkpoint is None else str(checkpoint))
         if found is None:
             raise UsageError(
                 f'{config_or_name} needs a checkpoint: only published names have one of their own'
@@ -126,7 +126,8 @@ class Inferencer:
     ) -> Iterator[tuple[str, np.ndarray]]:
         """Yield names and images, reading ``ahead`` of what is asked for."""
         with ThreadPoolExecutor(max_workers=2) as pool:
-            waiting, rest = [], enumerate(sources)
+            waiting: list[tuple[str, Future]] = []
+            rest = enumerate(sources)
             while True:
                 for index, source in islice(rest, ahead - len(waiting)):
                     waiting.append((name_of(source, index), pool.submit(read_image, source)))
@@ -187,7 +188,7 @@ class Inferencer:
             labels: Where the label map goes, for example a memory map; made when None.
             progress: Called with (tiles done, tiles in all).
         """
-        size = (tiles, tiles) if isinstance(tiles, int) else tuple(tiles)
+        size = (tiles, tiles) if isinstance(tiles, int) else (tiles[0], tiles[1])
         plan = TilePlan(size, overlap=min(size) // 4)
         return segment_tiles(image, self._tile_scores, plan, labels, progress)
 

@@ -3,7 +3,7 @@
 import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from mmcoat.errors import UsageError
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
-Source = str | Path | np.ndarray
+Source: TypeAlias = str | Path | np.ndarray
 
 
 class ImageError(UsageError):

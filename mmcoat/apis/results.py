@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image
@@ -29,7 +29,7 @@ class Result:
     classes: tuple[str, ...]
     palette: np.ndarray
 
-    kinds = ('overlay', 'npz')  # files that this task can write
+    kinds: ClassVar[tuple[str, ...]] = ('overlay', 'npz')  # files that this task can write
 
     def plot(self, opacity: float = 0.5) -> np.ndarray:
         """Return a picture of the result, (H, W, 3) RGB, uint8."""
@@ -90,7 +90,7 @@ class SegmentationResult(Result):
 
     label_map: np.ndarray
 
-    kinds = ('overlay', 'png', 'npz')
+    kinds: ClassVar[tuple[str, ...]] = ('overlay', 'png', 'npz')
 
     def plot(self, opacity: float = 0.5) -> np.ndarray:
         return draw_label_map(self.image, self.label_map, self.classes, self.palette, opacity)
@@ -125,7 +125,7 @@ class DetectionResult(Result):
     labels: np.ndarray
     masks: np.ndarray | None = None
 
-    kinds = ('overlay', 'npz', 'coco')
+    kinds: ClassVar[tuple[str, ...]] = ('overlay', 'npz', 'coco')
 
     def plot(self, opacity: float = 0.5) -> np.ndarray:
         fields = (self.boxes, self.labels, self.scores, self.masks)

@@ -231,7 +231,7 @@ def register_with_mmengine() -> None:
         with _restricted():
             return original.__func__(cls, filename, map_location, logger)
 
-    load_checkpoint.restricted = True
+    load_checkpoint.restricted = True  # type: ignore[attr-defined]
     CheckpointLoader.load_checkpoint = classmethod(load_checkpoint)
 
 

@@ -103,7 +103,7 @@ def enable_drawing(
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
         raise UsageError('--show and --show-dir need default_hooks.visualization in the config')
-    options = dict(show=show, wait_time=wait_time, interval=interval)
+    options: dict[str, Any] = dict(show=show, wait_time=wait_time, interval=interval)
     scope = cfg.get('default_scope')
     if scope == 'mmseg':
         options['draw'] = True

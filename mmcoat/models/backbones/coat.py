@@ -200,7 +200,7 @@ class CoaT(BaseModule):
             CheckpointError: The weights do not fit. MMEngine's own loading would log that and go on.
             ValueError: An unknown key beside ``type='Pretrained'``.
         """
-        given = self.init_cfg
+        given: Any = self.init_cfg
         entries = list(given) if isinstance(given, list | tuple) else [given] if given else []
         pretrained = [entry for entry in entries if _is_pretrained(entry)]
         if len(pretrained) < len(entries) or not entries:
