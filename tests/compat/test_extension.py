@@ -111,7 +111,7 @@ def test_trains_a_step_and_predicts(name):
     if 'ade20k' in name:
         test = f'test_mask2former_segmentor[{name}]'
     path = ROOT / 'tests' / 'detection' / 'test_configs.py'
-    arguments = [f'{path}::{test}', '-q', '-p', 'no:cacheprovider']
+    arguments = [f'{path}::{test}', '-o', 'addopts=', '-p', 'no:cacheprovider']
     done = run(
         f'{FORCE}import pytest, sys\n'
         f'code = pytest.main({arguments!r})\n'
