@@ -9,7 +9,7 @@ JOBS ?= $(MAX_JOBS)
 PIP = -m pip --disable-pip-version-check -q
 LINES = onedl upstream
 
-.PHONY: help demo demo-det benchmark test test-mim lint format clean $(LINES:%=test-%) $(LINES:%=env-%)
+.PHONY: help demo demo-det benchmark test test-mim campaign lint format clean $(LINES:%=test-%) $(LINES:%=env-%)
 
 help:
 	@echo 'make demo           draw a data set, train UperNet with CoaT-Lite Small on it, show the result'
@@ -17,6 +17,7 @@ help:
 	@echo 'make test           all tests, on the OneDL line and on upstream OpenMMLab'
 	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other only)'
 	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
+	@echo 'make campaign       20 kills of a training, resumed and compared; run before a release'
 	@echo 'make env-onedl      only the environment .venv-onedl, compiled operators included'
 	@echo 'make benchmark      speed and memory against timm and Swin-T (BENCHMARK_ARGS="--archs lite_small --sizes 512")'
 	@echo 'make lint           style, import rules, types, spelling: the same as in CI and pre-commit'
@@ -78,7 +79,7 @@ endef
 	@.venv-onedl/bin/python $(PIP) install --upgrade pip
 	@.venv-onedl/bin/python $(PIP) install '$(TORCH)' 'setuptools<81' wheel ninja psutil
 	$(call install_mmcv,onedl-mmcv==2.3.6,.venv-onedl/bin/python)
-	@.venv-onedl/bin/python $(PIP) install -e '.[onedl,test]' -r tests/requirements.txt
+	@.venv-onedl/bin/python $(PIP) install -e '.[onedl,test,benchmark]' -r tests/requirements.txt
 	$(call install_mmpretrain,onedl-mmpretrain==1.3.6,.venv-onedl)
 	$(call install_triton,.venv-onedl)
 	@touch $@
@@ -89,7 +90,7 @@ endef
 	@.venv-upstream/bin/python $(PIP) install --upgrade pip
 	@.venv-upstream/bin/python $(PIP) install '$(TORCH)' 'numpy<2' 'opencv-python<4.12' 'setuptools<81' wheel ninja psutil
 	$(call install_mmcv,mmcv==2.1.0,.venv-upstream/bin/python)
-	@.venv-upstream/bin/python $(PIP) install -e '.[openmmlab,test]' -r tests/requirements.txt
+	@.venv-upstream/bin/python $(PIP) install -e '.[openmmlab,test,benchmark]' -r tests/requirements.txt
 	$(call install_mmpretrain,mmpretrain==1.2.0,.venv-upstream)
 	$(call install_triton,.venv-upstream)
 	@touch $@
@@ -108,6 +109,10 @@ test: test-onedl test-upstream
 # Every command of the two mims, each in a throw-away environment.
 test-mim: $(LINES:%=.venv-%/.installed)
 	@for line in $(LINES); do tests/mim/try_mim.sh $$line $(CURDIR)/.venv-$$line/bin/python || exit 1; done
+
+# Kill a training 20 times at random moments, resume it, compare bit by bit with one that was left alone.
+campaign: .venv-onedl/.installed
+	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.kill --kills 20
 
 # ---------------------------------------------------------------- speed
 

@@ -53,6 +53,6 @@ def _numbers(version: str) -> tuple[int, ...]:
     """'2.1.0rc1' -> (2, 1, 0): the leading number of each of the first three parts."""
     parts = []
     for part in version.split('.')[:3]:
-        digits = re.match(r'\d*', part).group()
-        parts.append(int(digits or 0))
+        digits = re.match(r'\d+', part)
+        parts.append(int(digits.group()) if digits else 0)
     return tuple(parts)

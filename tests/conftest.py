@@ -1,9 +1,18 @@
 """Every test starts as a fresh process would: no test may depend on which ran before it."""
 
+import os
+
 import pytest
+import torch
 from mmengine.utils import ManagerMixin
 
+from mmcoat.compat import use_pytorch_ops
 from tests.helpers import forget_instances
+
+use_pytorch_ops()  # where MMCV has no compiled operators; before MMDetection is imported
+
+# Before anything imports Triton: without a GPU the kernels run in its interpreter.
+os.environ.setdefault('TRITON_INTERPRET', '0' if torch.cuda.is_available() else '1')
 
 
 @pytest.fixture(autouse=True)

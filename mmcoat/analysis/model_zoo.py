@@ -102,7 +102,7 @@ def _table(models: list[dict[str, Any]], metrics: tuple[str, ...]) -> Iterator[s
     yield _line(['---', '---', *(['---:'] * (len(columns) - 4)), '---', '---'])
     for model in models:
         data = model['Metadata']
-        results = {}
+        results: dict[str, Any] = {}
         for result in model['Results']:
             results |= result['Metrics']
         name, weights = model['Config'].removeprefix('configs/'), model['Weights']

@@ -12,15 +12,6 @@ from typing import BinaryIO
 import torch
 from filelock import FileLock
 from mmengine.logging import print_log
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from .errors import CheckpointError
 from .published import SCHEME, Published, find_published
@@ -240,9 +231,15 @@ def _continues(response: http.client.HTTPResponse, start: int) -> bool:
 def _copy(
     response: http.client.HTTPResponse, file: BinaryIO, done: int, total: int | None, name: str
 ) -> None:
-    columns = TextColumn('{task.description}'), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task: TaskID = progress.add_task(name, total=total, completed=done)
+    # here, not above: importing mmcoat stays quick
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = [rich.TextColumn('{task.description}'), rich.BarColumn(), rich.DownloadColumn()]
+    with rich.Progress(
+        *columns, rich.TimeRemainingColumn(), console=Console(stderr=True)
+    ) as progress:
+        task = progress.add_task(name, total=total, completed=done)
         while True:
             try:
                 chunk = response.read1(CHUNK)

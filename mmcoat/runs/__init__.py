@@ -1,5 +1,7 @@
 """A run: its config, what options change in it, and the runner that it becomes."""
 
+from mmcoat.compat import use_pytorch_ops
+
 from .config import datasets, find_config, load_config, set_data_root
 from .failures import one_line_faults
 from .options import (
@@ -39,3 +41,6 @@ __all__ = [
     'set_resume',
     'set_run',
 ]
+
+# Before MMDetection is imported, which it is not without MMCV's operators.
+use_pytorch_ops()

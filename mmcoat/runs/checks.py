@@ -25,7 +25,9 @@ def check_channels(cfg: Config) -> None:
     given = [dims[i] for i in backbone['out_indices']]
     for name in ('neck',) if model.get('neck') else HEADS:
         parts = model.get(name) or []
-        for part in parts if isinstance(parts, list | tuple) else [parts]:
+        parts = list(parts) if isinstance(parts, list | tuple) else [parts]
+        # of several necks only the first sees the backbone
+        for part in parts[:1] if name == 'neck' else parts:
             _check_part(name, part, given, backbone['arch'])
 
 

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmcoat.datasets.layout import check_dataset
 from mmcoat.errors import UsageError
 
+from .checks import check_channels
 from .config import datasets
 from .distributed import join_processes
 
@@ -28,6 +29,7 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     fit_to_devices(cfg)
+    check_channels(cfg)
     join_processes(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)

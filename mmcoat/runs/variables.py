@@ -43,7 +43,7 @@ def set_variable(cfg: Config, name: str, value: Any, old: list | None = None) ->
         The number of places that have the new value.
     """
     value = _checked(name, value)
-    setter = {
+    setter: Any = {
         'crop_size': _set_crop_size,
         'num_classes': _set_num_classes,
         'data_root': _set_data_root,

@@ -103,9 +103,10 @@ def draw_instances(
     """
     order = np.argsort(scores)
     shown = image.astype(np.float32)
-    for i in order if masks is not None else ():
-        colour = palette[labels[i]].astype(np.float32)
-        shown[masks[i]] = shown[masks[i]] * (1.0 - opacity) + colour * opacity
+    if masks is not None:
+        for i in order:
+            colour = palette[labels[i]].astype(np.float32)
+            shown[masks[i]] = shown[masks[i]] * (1.0 - opacity) + colour * opacity
     canvas = Image.fromarray(shown.round().astype(np.uint8))
     pen, size = ImageDraw.Draw(canvas), int(np.clip(min(image.shape[:2]) / 30, 10, 32))
     font, width = ImageFont.load_default(size), max(1, size // 8)

@@ -259,8 +259,8 @@ def test_any_url(server):
 
 def test_list():
     entries = checkpoints.list()
-    assert [len(checkpoints.list(task)) for task in TASKS] == [8, 12, 2]
-    assert len({entry.name for entry in entries}) == len({e.url for e in entries}) == 22
+    assert [len(checkpoints.list(task)) for task in TASKS] == [8, 12, 2, 6]
+    assert len({entry.name for entry in entries}) == len({e.url for e in entries}) == 28
     for entry in entries:
         assert entry.url.startswith(SITE) and entry.url.endswith(f'_{entry.sha256}.pth')
         assert len(entry.sha256) == 8

@@ -212,8 +212,10 @@ def test_folder_in_use(tmp_path: Path) -> None:
     synthetic.make_ade20k(tmp_path / 'data', train=2, val=1)
     with pytest.raises(ValueError, match='not empty'):
         synthetic.make_ade20k(tmp_path / 'data', train=1, val=1)
-    synthetic.make_coco(tmp_path / 'data', train=1, val=1, overwrite=True)
-    assert not list(tmp_path.glob('data/images'))
+    with pytest.raises(ValueError, match='ade20k'):
+        synthetic.make_coco(tmp_path / 'data', train=1, val=1, overwrite=True)
+    synthetic.make_ade20k(tmp_path / 'data', train=1, val=1, overwrite=True)
+    assert len(list(tmp_path.glob('data/images/training/*.jpg'))) == 1
 
     real = tmp_path / 'real' / 'images'
     real.mkdir(parents=True)

@@ -25,7 +25,7 @@ SMALL = dict(
 class Model(nn.Module):
     def __init__(self, **kwargs):
         super().__init__()
-        self.backbone = CoaT(SMALL, out_indices=(0,), **kwargs)
+        self.backbone = CoaT(SMALL, out_indices=(0, 1, 2), **kwargs)
         self.head = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.Conv2d(8, 3, 1))
 
 

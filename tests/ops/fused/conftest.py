@@ -1,12 +1,6 @@
-"""Without a GPU the kernels run in Triton's interpreter."""
-
-import os
+"""Without a GPU the kernels run in Triton's interpreter: tests/conftest.py asks for it."""
 
 import pytest
-import torch
-
-# before Triton is imported
-os.environ.setdefault('TRITON_INTERPRET', '0' if torch.cuda.is_available() else '1')
 
 
 @pytest.fixture(autouse=True)
