@@ -12,7 +12,10 @@ from mmcoat import cli
 from mmcoat.errors import UsageError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-import benchmarks
+try:
+    import benchmarks
+except ModuleNotFoundError as error:
+    sys.exit(f'benchmark.py: error: {error}; it runs in a checkout, with pip install ".[benchmark]"')
 
 
 @cli.command
