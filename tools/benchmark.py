@@ -15,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 try:
     import benchmarks
 except ModuleNotFoundError as error:
-    sys.exit(f'benchmark.py: error: {error}; it runs in a checkout, with pip install ".[benchmark]"')
+    sys.exit(
+        f'benchmark.py: error: {error}; it runs in a checkout, with pip install ".[benchmark]"'
+    )
 
 
 @cli.command
