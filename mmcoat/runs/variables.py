@@ -21,7 +21,7 @@ def apply_from_file(cfg: Config, path: str) -> None:
     to every data set.
 
     Raises:
-        UsageError: The file itself sets a variable that nothing reads.
+        UsageError: A file that inherits sets a variable that nothing reads.
     """
     own = Path(path).read_text()
     for name in VARIABLES:
@@ -29,7 +29,8 @@ def apply_from_file(cfg: Config, path: str) -> None:
             continue
         old = _assigned(name, cfg.text)
         found = set_variable(cfg, name, cfg[name], old or None)
-        if not found and _assigned(name, own):
+        # a file without bases, as dumps are, says itself what each place holds
+        if not found and '_base_' in own and _assigned(name, own):
             raise unread(name, path)
     if 'metainfo' in cfg:
         for dataset in datasets(cfg):
