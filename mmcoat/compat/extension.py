@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Callable
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 from types import ModuleType
@@ -53,8 +54,9 @@ class Extension(ModuleType):
 
     def __init__(self) -> None:
         super().__init__(NAME, 'MMCV operators in PyTorch, from mmcoat.compat.')
-        # importlib.util.find_spec, by which MMEngine and MMCV look for operators, wants one
-        self.__spec__ = ModuleSpec(NAME, None, origin='mmcoat.compat')
+        # importlib.util.find_spec, by which MMEngine and MMCV look for operators, wants a spec, and
+        # pkgutil.find_loader of MMEngine 0.10 a loader in it
+        self.__spec__ = ModuleSpec(NAME, Loader(), origin='mmcoat.compat')
         self.__dict__.update(OPERATORS)
 
     def __getattr__(self, name: str) -> Callable:
