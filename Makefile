@@ -9,16 +9,18 @@ JOBS ?= $(MAX_JOBS)
 PIP = -m pip --disable-pip-version-check -q
 LINES = onedl upstream
 
-.PHONY: help demo demo-det benchmark test test-mim campaign lint format clean $(LINES:%=test-%) $(LINES:%=env-%)
+.PHONY: help demo demo-det benchmark test test-compiled test-mim campaign lint format clean \
+	$(LINES:%=test-%) $(LINES:%=test-compiled-%) $(LINES:%=env-%)
 
 help:
 	@echo 'make demo           draw a data set, train UperNet with CoaT-Lite Small on it, show the result'
-	@echo 'make demo-det       the same with Mask R-CNN on drawn COCO images; compiles operators first'
+	@echo 'make demo-det       the same with Mask R-CNN on drawn COCO images'
 	@echo 'make test           all tests, on the OneDL line and on upstream OpenMMLab'
 	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other only)'
+	@echo 'make test-compiled  detection and operators once more, with MMCV compiled (10 minutes each line, once)'
 	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
 	@echo 'make campaign       20 kills of a training, resumed and compared; run before a release'
-	@echo 'make env-onedl      only the environment .venv-onedl, compiled operators included'
+	@echo 'make env-onedl      only the environment .venv-onedl (env-upstream: .venv-upstream)'
 	@echo 'make benchmark      speed and memory against timm and Swin-T (BENCHMARK_ARGS="--archs lite_small --sizes 512")'
 	@echo 'make lint           style, import rules, types, spelling: the same as in CI and pre-commit'
 	@echo 'make format         let ruff format the code'
@@ -29,8 +31,9 @@ help:
 # On CPU a step allocates and frees large buffers: let malloc keep them instead of asking the kernel each time.
 KEEP_MEMORY = MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1 MALLOC_TOP_PAD_=268435456
 
-# Segmentation needs no compiled operators: built without torch in sight, onedl-mmcv has none and is
-# there in seconds. No pip cache, in which such a build and a compiled one are the same wheel.
+# No compiler is needed: built without torch in sight, onedl-mmcv has no operators and is there in seconds, and
+# mmcoat.compat has those that our configs use. No pip cache, in which such a build and a compiled one are the
+# same wheel.
 .venv/.installed: setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "mmcoat needs Python 3.10 or newer, $(PYTHON) is %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
 	@echo '[install] virtual environment .venv'
@@ -38,29 +41,18 @@ KEEP_MEMORY = MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1 MALLOC_TOP_PAD_=26843
 	@.venv/bin/python $(PIP) install --upgrade pip
 	@echo '[install] $(TORCH)'
 	@.venv/bin/python $(PIP) install '$(TORCH)'
-	@echo '[install] MMEngine, MMCV, MMSegmentation (OneDL line) and mmcoat'
+	@echo '[install] MMEngine, MMCV, MMSegmentation, MMDetection (OneDL line) and mmcoat'
 	@.venv/bin/python $(PIP) install --no-cache-dir 'onedl-mmcv>=2.3.6,<2.4'
-	@.venv/bin/python $(PIP) install -e '.[onedl-seg]'
+	@.venv/bin/python $(PIP) install -e '.[onedl]'
 	@touch $@
 
 demo: .venv/.installed
 	@$(KEEP_MEMORY) .venv/bin/python tools/demo.py $(DEMO_ARGS)
 
-# Detection needs MMCV's compiled operators: the environment of the tests.
-demo-det: .venv-onedl/.installed
-	@$(KEEP_MEMORY) .venv-onedl/bin/python tools/demo_det.py $(DEMO_ARGS)
+demo-det: .venv/.installed
+	@$(KEEP_MEMORY) .venv/bin/python tools/demo_det.py $(DEMO_ARGS)
 
 # ---------------------------------------------------------------- tests
-
-# Both lines compile MMCV's operators (about 10 minutes each on 2 cores, once: pip keeps the wheel).
-# A wheel without operators in pip's cache is noticed and built anew.
-define install_mmcv
-	@echo '[install] $(1) with compiled operators; the first time this takes about 10 minutes on 2 cores'
-	@MMCV_WITH_OPS=1 MAX_JOBS=$(MAX_JOBS) $(2) $(PIP) install --no-build-isolation '$(1)'
-	@$(2) -c 'import mmcv._ext' 2>/dev/null || MMCV_WITH_OPS=1 MAX_JOBS=$(MAX_JOBS) \
-		$(2) $(PIP) install --no-build-isolation --no-deps --no-cache-dir --force-reinstall '$(1)'
-	@$(2) -c 'import mmcv._ext' || { echo 'MMCV has no compiled operators: is a C++ compiler there?'; exit 1; }
-endef
 
 # MMPretrain imports torchvision, whose wheel is a CUDA build and breaks MMDetection and MMEngine beside a CPU
 # build of torch. So the two lie in a folder of their own, which only the classification tests see.
@@ -73,26 +65,47 @@ define install_triton
 	@$(1)/bin/python -c 'import triton' 2>/dev/null || $(1)/bin/python $(PIP) install --no-deps triton==3.9.0
 endef
 
+# MMCV without operators, as most users have it.
 .venv-onedl/.installed: setup.cfg tests/requirements.txt
-	@echo '[install] environment .venv-onedl: torch and tools'
+	@echo '[install] environment .venv-onedl'
 	@$(PYTHON) -m venv --clear .venv-onedl
 	@.venv-onedl/bin/python $(PIP) install --upgrade pip
-	@.venv-onedl/bin/python $(PIP) install '$(TORCH)' 'setuptools<81' wheel ninja psutil
-	$(call install_mmcv,onedl-mmcv==2.3.6,.venv-onedl/bin/python)
+	@.venv-onedl/bin/python $(PIP) install '$(TORCH)' 'setuptools<81' wheel
+	@MMCV_WITH_OPS=0 .venv-onedl/bin/python $(PIP) install --no-cache-dir --no-build-isolation onedl-mmcv==2.3.6
 	@.venv-onedl/bin/python $(PIP) install -e '.[onedl,test,benchmark]' -r tests/requirements.txt
 	$(call install_mmpretrain,onedl-mmpretrain==1.3.6,.venv-onedl)
 	$(call install_triton,.venv-onedl)
 	@touch $@
 
 .venv-upstream/.installed: setup.cfg tests/requirements.txt
-	@echo '[install] environment .venv-upstream: torch and tools'
+	@echo '[install] environment .venv-upstream'
 	@$(PYTHON) -m venv --clear .venv-upstream
 	@.venv-upstream/bin/python $(PIP) install --upgrade pip
-	@.venv-upstream/bin/python $(PIP) install '$(TORCH)' 'numpy<2' 'opencv-python<4.12' 'setuptools<81' wheel ninja psutil
-	$(call install_mmcv,mmcv==2.1.0,.venv-upstream/bin/python)
+	@.venv-upstream/bin/python $(PIP) install '$(TORCH)' 'numpy<2' 'opencv-python<4.12' 'setuptools<81' wheel
+	@MMCV_WITH_OPS=0 .venv-upstream/bin/python $(PIP) install --no-cache-dir --no-build-isolation mmcv==2.1.0
 	@.venv-upstream/bin/python $(PIP) install -e '.[openmmlab,test,benchmark]' -r tests/requirements.txt
 	$(call install_mmpretrain,mmpretrain==1.2.0,.venv-upstream)
 	$(call install_triton,.venv-upstream)
+	@touch $@
+
+# MMCV with compiled operators, in a folder that only the tests below see: about 10 minutes on 2 cores, once, for
+# pip keeps the wheel. A wheel without operators in its cache is noticed and built anew.
+define install_compiled
+	@echo '[install] $(1) with compiled operators; the first time this takes about 10 minutes on 2 cores'
+	@.venv-$*/bin/python $(PIP) install ninja psutil
+	@MMCV_WITH_OPS=1 MAX_JOBS=$(MAX_JOBS) .venv-$*/bin/python $(PIP) install --no-build-isolation --no-deps \
+		--upgrade --target .venv-$*/compiled '$(1)'
+	@ls .venv-$*/compiled/mmcv/_ext* >/dev/null 2>&1 || MMCV_WITH_OPS=1 MAX_JOBS=$(MAX_JOBS) .venv-$*/bin/python $(PIP) \
+		install --no-build-isolation --no-deps --no-cache-dir --upgrade --target .venv-$*/compiled '$(1)'
+	@PYTHONPATH=.venv-$*/compiled .venv-$*/bin/python -c 'import torch, mmcv._ext' || \
+		{ echo 'MMCV has no compiled operators: is a C++ compiler there?'; exit 1; }
+endef
+
+MMCV_onedl = onedl-mmcv==2.3.6
+MMCV_upstream = mmcv==2.1.0
+
+$(LINES:%=.venv-%/compiled/.installed): .venv-%/compiled/.installed: .venv-%/.installed
+	$(call install_compiled,$(MMCV_$*))
 	@touch $@
 
 $(LINES:%=env-%): env-%: .venv-%/.installed
@@ -105,6 +118,14 @@ $(LINES:%=test-%): test-%: .venv-%/.installed
 		tests/classification tests/engine/test_optimizers.py
 
 test: test-onedl test-upstream
+
+# What uses MMCV's operators, once more on the compiled ones, and those compared with mmcoat.compat's.
+$(LINES:%=test-compiled-%): test-compiled-%: .venv-%/compiled/.installed
+	@echo '[test] $* line, compiled operators'
+	@OMP_NUM_THREADS=1 PYTHONPATH=.venv-$*/compiled .venv-$*/bin/python -m pytest -n $(JOBS) --dist worksteal \
+		tests/compat tests/detection
+
+test-compiled: $(LINES:%=test-compiled-%)
 
 # Every command of the two mims, each in a throw-away environment.
 test-mim: $(LINES:%=.venv-%/.installed)
