@@ -1,3 +1,13 @@
-_base_ = './coat_s_in1k.py'
+_base_ = [
+    './_base_/backbones/coat_lite_medium.py',
+    './_base_/models/coat_classifier.py',
+    './_base_/datasets/imagenet_224.py',
+    './_base_/schedules/imagenet_300e_clip.py',
+    './_base_/runtimes/mmpretrain.py',
+]
 
-model = dict(backbone=dict(arch='lite_medium', drop_path_rate=0.3), head=dict(in_channels=512))
+model = dict(
+    backbone=dict(arch=_base_.backbone.arch, drop_path_rate=0.3),
+    head=dict(in_channels=_base_.channels[-1]),
+)
+train_dataloader = dict(batch_size=128)

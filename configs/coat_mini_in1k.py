@@ -1,3 +1,12 @@
-_base_ = './coat_lite_s_in1k.py'
+_base_ = [
+    './_base_/backbones/coat_mini.py',
+    './_base_/models/coat_classifier.py',
+    './_base_/datasets/imagenet_224.py',
+    './_base_/schedules/imagenet_300e.py',
+    './_base_/runtimes/mmpretrain.py',
+]
 
-model = dict(backbone=dict(arch='mini'), head=dict(in_channels=216))
+model = dict(
+    backbone=dict(arch=_base_.backbone.arch),
+    head=dict(in_channels=_base_.channels[-1]),
+)

@@ -1,9 +1,13 @@
 _base_ = [
+    './_base_/backbones/coat_small.py',
     './_base_/models/coat_classifier.py',
     './_base_/datasets/imagenet_224.py',
     './_base_/schedules/imagenet_300e_clip.py',
     './_base_/runtimes/mmpretrain.py',
 ]
 
-model = dict(backbone=dict(arch='small', drop_path_rate=0.2), head=dict(in_channels=320))
+model = dict(
+    backbone=dict(arch=_base_.backbone.arch, drop_path_rate=0.2),
+    head=dict(in_channels=_base_.channels[-1]),
+)
 train_dataloader = dict(batch_size=128)

@@ -1,4 +1,4 @@
-# CoaT as the paper's ImageNet classifier: the class embedding and a Linear. CoaT-Lite Small stands for all.
+# CoaT as the paper's ImageNet classifier: the class embedding and a Linear. The config gives arch and channels.
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(
@@ -7,11 +7,10 @@ model = dict(
         std=[58.395, 57.12, 57.375],
         to_rgb=True,
     ),
-    backbone=dict(type='mmcoat.CoaT', arch='lite_small', out_type='cls_token'),
+    backbone=dict(type='mmcoat.CoaT', out_type='cls_token'),
     head=dict(
         type='LinearClsHead',
         num_classes=1000,
-        in_channels=512,
         init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02),
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original'),
         topk=(1, 5),
