@@ -65,13 +65,16 @@ define install_triton
 	@$(1)/bin/python -c 'import triton' 2>/dev/null || $(1)/bin/python $(PIP) install --no-deps triton==3.9.0
 endef
 
-# MMCV without operators, as most users have it.
+MMCV_onedl = onedl-mmcv==2.3.6
+MMCV_upstream = mmcv==2.1.0
+
+# MMCV without operators, as most users have it: onedl-mmcv leaves them out where its build sees no torch.
 .venv-onedl/.installed: setup.cfg tests/requirements.txt
 	@echo '[install] environment .venv-onedl'
 	@$(PYTHON) -m venv --clear .venv-onedl
 	@.venv-onedl/bin/python $(PIP) install --upgrade pip
 	@.venv-onedl/bin/python $(PIP) install '$(TORCH)' 'setuptools<81' wheel
-	@MMCV_WITH_OPS=0 .venv-onedl/bin/python $(PIP) install --no-cache-dir --no-build-isolation onedl-mmcv==2.3.6
+	@.venv-onedl/bin/python $(PIP) install --no-cache-dir $(MMCV_onedl)
 	@.venv-onedl/bin/python $(PIP) install -e '.[onedl,test,benchmark]' -r tests/requirements.txt
 	$(call install_mmpretrain,onedl-mmpretrain==1.3.6,.venv-onedl)
 	$(call install_triton,.venv-onedl)
@@ -82,7 +85,7 @@ endef
 	@$(PYTHON) -m venv --clear .venv-upstream
 	@.venv-upstream/bin/python $(PIP) install --upgrade pip
 	@.venv-upstream/bin/python $(PIP) install '$(TORCH)' 'numpy<2' 'opencv-python<4.12' 'setuptools<81' wheel
-	@MMCV_WITH_OPS=0 .venv-upstream/bin/python $(PIP) install --no-cache-dir --no-build-isolation mmcv==2.1.0
+	@MMCV_WITH_OPS=0 .venv-upstream/bin/python $(PIP) install --no-cache-dir --no-build-isolation $(MMCV_upstream)
 	@.venv-upstream/bin/python $(PIP) install -e '.[openmmlab,test,benchmark]' -r tests/requirements.txt
 	$(call install_mmpretrain,mmpretrain==1.2.0,.venv-upstream)
 	$(call install_triton,.venv-upstream)
@@ -100,9 +103,6 @@ define install_compiled
 	@PYTHONPATH=.venv-$*/compiled .venv-$*/bin/python -c 'import torch, mmcv._ext' || \
 		{ echo 'MMCV has no compiled operators: is a C++ compiler there?'; exit 1; }
 endef
-
-MMCV_onedl = onedl-mmcv==2.3.6
-MMCV_upstream = mmcv==2.1.0
 
 $(LINES:%=.venv-%/compiled/.installed): .venv-%/compiled/.installed: .venv-%/.installed
 	$(call install_compiled,$(MMCV_$*))
