@@ -9,7 +9,7 @@ JOBS ?= $(MAX_JOBS)
 PIP = -m pip --disable-pip-version-check -q
 LINES = onedl upstream
 
-.PHONY: help demo demo-det benchmark test test-compiled test-mim campaign lint format clean \
+.PHONY: help demo demo-det benchmark test test-compiled test-mim campaign docs lint format clean \
 	$(LINES:%=test-%) $(LINES:%=test-compiled-%) $(LINES:%=env-%)
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo 'make campaign       20 kills of a training, resumed and compared; run before a release'
 	@echo 'make env-onedl      only the environment .venv-onedl (env-upstream: .venv-upstream)'
 	@echo 'make benchmark      speed and memory against timm and Swin-T (BENCHMARK_ARGS="--archs lite_small --sizes 512")'
+	@echo 'make docs           the documentation as a site in build/site; warnings are errors'
 	@echo 'make lint           style, import rules, types, spelling: the same as in CI and pre-commit'
 	@echo 'make format         let ruff format the code'
 	@echo 'make clean          remove the environments and what they hold'
@@ -153,6 +154,17 @@ TIMM ?= timm==1.0.31
 benchmark: .venv-onedl/benchmark/.installed
 	@$(MALLOC) .venv-onedl/bin/python tools/benchmark.py $(BENCHMARK_ARGS)
 
+# ---------------------------------------------------------------- documentation
+
+.venv-docs/.installed: Makefile
+	@$(PYTHON) -m venv --clear .venv-docs
+	@.venv-docs/bin/python $(PIP) install 'mkdocs-material==9.8.2' 'mkdocstrings[python]==1.0.8'
+	@touch $@
+
+# mkdocstrings reads docstrings from the source, without importing it.
+docs: .venv-docs/.installed
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet && echo 'build/site/index.html'
+
 # ---------------------------------------------------------------- code
 
 .venv-lint/.installed: setup.cfg
@@ -171,4 +183,4 @@ format: .venv-lint/.installed
 	@.venv-lint/bin/ruff check --fix . ; .venv-lint/bin/ruff format .
 
 clean:
-	rm -rf .venv .venv-onedl .venv-upstream .venv-lint build *.egg-info mmcoat/.mim
+	rm -rf .venv .venv-onedl .venv-upstream .venv-lint .venv-docs build *.egg-info mmcoat/.mim

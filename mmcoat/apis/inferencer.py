@@ -105,7 +105,9 @@ class Inferencer:
         """Yield the results one after another, reading the next images meanwhile; see ``__call__``.
 
         Args:
-            inputs, batch_size, tiles: See there.
+            inputs: See there.
+            batch_size: See there.
+            tiles: See there.
             on_error: Called with the error of an image that cannot be read, and the rest goes on; when None,
                 the error is raised.
         """
