@@ -1,7 +1,7 @@
 """Interleaved timing: in every round each contender gets its turn, so that a slow minute hits all alike.
 
-Not ``torch.utils.benchmark.Timer``: each of its measurements begins with two calls of its own, which would triple
-a run whose samples are one long step each.
+Not ``torch.utils.benchmark.Timer``: each of its measurements begins with two calls of its own, which would
+triple a run whose samples are one long step each.
 """
 
 import time

@@ -1,26 +1,43 @@
-"""Segment, detect or classify images: overlays with a legend, label maps, COCO results, arrays.
+"""Segment, detect or classify images and videos: overlays with a legend, label maps, COCO results, arrays.
 
-INPUT is an image, a folder, or a pattern in quotes, as many as you like. A file that cannot be read is named,
-the rest goes on, and the exit status is 1.
+INPUT is an image, a video, a folder of images, or a pattern in quotes, as many as you like. A file that
+cannot be read is named, the rest goes on, and the exit status is 1.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from mmcoat import cli
 from mmcoat.errors import UsageError
 
 EXAMPLES = """examples:
   python tools/infer.py upernet_coat_lite_s_ade20k work_dirs/run/iter_160000.pth photos/ --save overlay,png
-  python tools/infer.py mask_rcnn_coat_small_3x_coco auto photo.jpg --score-thr 0.5
+  python tools/infer.py mask_rcnn_coat_small_3x_coco auto photo.jpg --score-thr 0.5 --classes person,dog
   python tools/infer.py configs/mine.py mine.pth orthophoto.tif --tiles 512
+  python tools/infer.py configs/mine.py mine.pth drive.mp4 --batch-size 4
 """
+
+
+class Speed(ProgressColumn):
+    """Images per second since the task began."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f'{task.speed or 0.0:.2f} images/s')
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,18 +48,20 @@ def parse_args() -> argparse.Namespace:
         'config', help="config file, name of one of mmcoat's configs, or of a published file"
     )
     parser.add_argument('checkpoint', help="file or URL; 'auto' with the name of a published file")
-    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='image, folder or pattern')
+    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='image, video, folder, pattern')
     parser.add_argument('--out-dir', default='results', help='where results go (results)')
     parser.add_argument(
         '--save',
         default='overlay',
         help='comma-separated: overlay, png (label maps), coco (one file), npz (overlay)',
     )
+    parser.add_argument('--show', action='store_true', help='open each overlay in a viewer')
+    parser.add_argument('--classes', help='comma-separated: keep these only')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N (auto)')
     parser.add_argument('--precision', default='auto', help='auto, fp32, bf16 or fp16 (auto)')
     parser.add_argument('--batch-size', type=int, default=1, help='images at a time (1)')
     parser.add_argument(
-        '--tiles', type=int, metavar='SIDE', help='segment in blended tiles of SIDE pixels'
+        '--tiles', type=int, metavar='SIDE', help='work in overlapping tiles of SIDE pixels'
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation of the config')
     parser.add_argument('--compile', action='store_true', help='translate the backbone first')
@@ -51,22 +70,8 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def check_names(images: Sequence) -> None:
-    """Refuse images of one name: the second result would overwrite the first."""
-    seen: dict[str, Path] = {}
-    for image in images:
-        if image.stem in seen:
-            raise UsageError(
-                f'{seen[image.stem]} and {image} would write the same files: run them into two --out-dir'
-            )
-        seen[image.stem] = image
-
-
-@cli.command
-def main() -> int:
-    args = parse_args()
-    from mmcoat.apis import Inferencer
-    from mmcoat.apis.inputs import find_images
+def check(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the kinds of files to save, or say what is wrong before anything is loaded."""
     from mmcoat.apis.results import KINDS
 
     kinds = tuple(args.save.split(','))
@@ -74,8 +79,78 @@ def main() -> int:
         raise UsageError(f'--save takes {", ".join(KINDS)}, got {args.save}')
     if not 0.0 <= args.opacity <= 1.0:
         raise UsageError(f'--opacity must be from 0 to 1, got {args.opacity}')
-    images = find_images(args.inputs)
-    check_names(images)
+    return kinds
+
+
+def find(inputs: list[str]) -> tuple[list[Any], list[Any]]:
+    """Return images and videos; two of one name are refused: the second result would overwrite the first."""
+    from mmcoat.apis.inputs import find_images
+    from mmcoat.apis.video import is_video
+
+    found, seen = find_images(inputs), {}
+    for path in found:
+        if path.stem in seen:
+            raise UsageError(
+                f'{seen[path.stem]} and {path} would write the same files: run them into two --out-dir'
+            )
+        seen[path.stem] = path
+    return [p for p in found if not is_video(p)], [p for p in found if is_video(p)]
+
+
+def run_images(inferencer: Any, images: list, args: Any, kinds: tuple, bar: Progress) -> list[str]:
+    """Save the results of all images, and return what could not be read."""
+    broken, entries = [], []
+    ids = {path.stem: number for number, path in enumerate(images, 1)}
+    task = bar.add_task('images', total=len(images))
+
+    def note(error: UsageError) -> None:
+        broken.append(str(error))
+        bar.advance(task)
+
+    for result in inferencer.iterate(images, args.batch_size, args.tiles, on_error=note):
+        kept = result.only(args.classes.split(',')) if args.classes else result
+        kept.save(args.out_dir, kinds, args.opacity)
+        if 'coco' in kinds:
+            entries += kept.to_coco(ids[kept.name])
+        if args.show:
+            from PIL import Image
+
+            Image.fromarray(kept.plot(args.opacity)).show(title=kept.name)
+        bar.advance(task)
+    if 'coco' in kinds:
+        names = [dict(id=ids[path.stem], file_name=path.name) for path in images]
+        Path(args.out_dir).mkdir(parents=True, exist_ok=True)
+        for name, content in (('results', entries), ('images', names)):
+            Path(args.out_dir, f'{name}.json').write_text(json.dumps(content))
+    return broken
+
+
+def run_videos(inferencer: Any, videos: list, args: Any, bar: Progress) -> list[str]:
+    """Write each video with results over its frames, and return what could not be read."""
+    broken = []
+    for path in videos:
+        task = bar.add_task(path.name, total=None)
+        target = Path(args.out_dir, f'{path.stem}_overlay.mp4')
+        try:
+            inferencer.video(
+                path,
+                target,
+                args.opacity,
+                args.batch_size,
+                lambda done, total, t=task: bar.update(t, completed=done, total=total or None),
+            )
+        except UsageError as error:
+            broken.append(str(error))
+    return broken
+
+
+@cli.command
+def main() -> int:
+    args = parse_args()
+    from mmcoat.apis import Inferencer
+
+    kinds = check(args)
+    images, videos = find(args.inputs)
     inferencer = Inferencer(
         args.config,
         None if args.checkpoint == 'auto' else args.checkpoint,
@@ -85,30 +160,14 @@ def main() -> int:
         tta=args.tta,
         compile=args.compile,
     )
-    broken: list[str] = []
-    entries: list[dict] = []
-    ids = {path.stem: number for number, path in enumerate(images, 1)}
-    columns = (TextColumn('images'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task('images', total=len(images))
-
-        def note(error: UsageError) -> None:
-            broken.append(str(error))
-            bar.update(task, advance=1)
-
-        for result in inferencer.iterate(images, args.batch_size, args.tiles, on_error=note):
-            result.save(args.out_dir, kinds, args.opacity)
-            if 'coco' in kinds:
-                entries += result.to_coco(ids[result.name])
-            bar.update(task, advance=1)
-    if 'coco' in kinds:
-        names = [dict(id=ids[path.stem], file_name=path.name) for path in images]
-        Path(args.out_dir).mkdir(parents=True, exist_ok=True)
-        for name, content in (('results', entries), ('images', names)):
-            Path(args.out_dir, f'{name}.json').write_text(json.dumps(content))
+    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), Speed())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        broken = run_images(inferencer, images, args, kinds, bar) if images else []
+        broken += run_videos(inferencer, videos, args, bar)
     for message in broken:
         print(f'infer.py: skipped: {message}', file=sys.stderr)
-    print(f'{len(images) - len(broken)} of {len(images)} images: results in {args.out_dir}')
+    count = len(images) + len(videos)
+    print(f'{count - len(broken)} of {count} inputs: results in {args.out_dir}')
     return 1 if broken else 0
 
 

@@ -24,14 +24,21 @@ class Canvas:
     def box(self, x, y, width, height, text, color):
         """Draw a box with its lower left corner at (x, y)."""
         patch = FancyBboxPatch(
-            (x, y), width, height, 'round,pad=0,rounding_size=0.08', facecolor=color, edgecolor='#444'
+            (x, y),
+            width,
+            height,
+            'round,pad=0,rounding_size=0.08',
+            facecolor=color,
+            edgecolor='#444',
         )
         self.axis.add_patch(patch)
         self.axis.text(x + width / 2, y + height / 2, text, ha='center', va='center')
 
     def arrow(self, start, end, bend=0.0, color='#444'):
         """Draw an arrow; ``bend`` curves it."""
-        style = dict(arrowstyle='-|>', color=color, connectionstyle=f'arc3,rad={bend}', linewidth=1.2)
+        style = dict(
+            arrowstyle='-|>', color=color, connectionstyle=f'arc3,rad={bend}', linewidth=1.2
+        )
         self.axis.annotate('', end, start, arrowprops=style)
 
     def text(self, x, y, text, **settings):
@@ -58,8 +65,20 @@ def backbone() -> None:
         c.text(x + 0.87, 3.55, f'C$_{i + 1}$, H/{4 * 2**i} x W/{4 * 2**i}', fontsize=9)
         if i:
             c.arrow((x + 0.87, 2.4), (x + 0.87, 1.75))
-    c.box(3.95, 0.95, 6.25, 0.8, 'parallel blocks x 6: attention per scale, exchange, one MLP', ATTENTION)
-    c.text(5.2, -0.15, 'CoaT-Lite has no parallel blocks: its maps come from the serial stages', fontsize=9)
+    c.box(
+        3.95,
+        0.95,
+        6.25,
+        0.8,
+        'parallel blocks x 6: attention per scale, exchange, one MLP',
+        ATTENTION,
+    )
+    c.text(
+        5.2,
+        -0.15,
+        'CoaT-Lite has no parallel blocks: its maps come from the serial stages',
+        fontsize=9,
+    )
     for i in range(4):
         x = 2.57 + 2.25 * i
         c.arrow((x, 2.4 if i == 0 else 0.95), (x, 0.45))
@@ -91,7 +110,13 @@ def serial_block() -> None:
     for x, end in ((3.25, 7.05), (7.3, 10.05)):
         c.arrow((x, 0.8), (end, 0.8), bend=0.25, color='#999')
         c.text(end, 0.8, '+', fontsize=13, bbox=dict(boxstyle='circle,pad=0.1', facecolor='white'))
-    c.text(5.15, 0.06, 'residual: tokens plus what drop path keeps of the branch', fontsize=9, color='#666')
+    c.text(
+        5.15,
+        0.06,
+        'residual: tokens plus what drop path keeps of the branch',
+        fontsize=9,
+        color='#666',
+    )
     c.save('serial_block.svg')
 
 
@@ -111,7 +136,13 @@ def parallel_block() -> None:
         for other in (2.9, 1.7, 0.5):
             c.arrow((5.5, y + 0.35), (7.4, other + 0.35), color='#444' if other == y else '#c46b00')
     c.box(9.7, 0.5, 0.7, 3.1, 'one\nMLP', MLP)
-    c.text(6.45, 3.85, 'exchange: each scale gets the others,\nresized (bilinear)', fontsize=9, color='#c46b00')
+    c.text(
+        6.45,
+        3.85,
+        'exchange: each scale gets the others,\nresized (bilinear)',
+        fontsize=9,
+        color='#c46b00',
+    )
     c.save('parallel_block.svg')
 
 
@@ -155,7 +186,12 @@ def configs() -> None:
         c.text(x + 0.97, 2.95, what, fontsize=8.5, color='#555')
         c.arrow((x + 0.97, 1.9), (3.6 + 0.82 * i, 1.1))
     c.box(2.75, 0.4, 5.0, 0.7, 'upernet_coat_lite_s_ade20k.py: only what differs', 'white')
-    c.text(5.25, 0.15, 'your config: _base_ = this file, and your classes, data and crop size', fontsize=9)
+    c.text(
+        5.25,
+        0.15,
+        'your config: _base_ = this file, and your classes, data and crop size',
+        fontsize=9,
+    )
     c.save('configs.svg')
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from mmcoat import runs
 from mmcoat.errors import UsageError
 from mmcoat.visualization.overlays import palette_of
 
-from . import models
+from . import hub, models, slices
 from .inputs import ImageError, Source, find_images, name_of, read_image
 from .results import ClassificationResult, DetectionResult, Result, SegmentationResult
 from .tiles import TilePlan, segment_tiles
+from .video import VideoReader, VideoWriter
 
 
 class Inferencer:
@@ -87,8 +89,9 @@ class Inferencer:
             inputs: An image (H, W, 3) in BGR, a path, a folder, a pattern, or a list of these.
             batch_size: Images that run together; they must come out of the pipeline in one size, or be padded
                 by the config's preprocessor.
-            tiles: Segment in tiles of this height and width, blended, instead of the whole image at the
-                pipeline's scale. Images keep their own resolution.
+            tiles: Work in tiles of this height and width. Segmentation keeps the image's own resolution, and
+                tiles fade into each other; detection takes each tile through the pipeline like an image, and
+                the whole image too, and joins what lies across seams.
 
         Raises:
             ImageError: An image is missing or cannot be read.
@@ -113,12 +116,15 @@ class Inferencer:
         """
         if batch_size < 1:
             raise UsageError(f'batch_size must be at least 1, got {batch_size}')
-        if tiles is not None and self.task != 'segmentation':
-            raise UsageError(f'tiles are for segmentation, this is a config of {self.task}')
+        if tiles is not None and self.task == 'classification':
+            raise UsageError(
+                'tiles are for segmentation and detection, this is a config of classification'
+            )
         images = self._read(find_images(inputs), 2 * batch_size, on_error)
         if tiles is not None:
             for name, image in images:
-                yield self._segment_tiles(name, image, tiles)
+                run = self._segment_tiles if self.task == 'segmentation' else self._detect_tiles
+                yield run(name, image, tiles)
             return
         while batch := list(islice(images, batch_size)):
             yield from self._infer(batch)
@@ -173,6 +179,85 @@ class Inferencer:
             *shared, found.bboxes[order], found.scores[order], found.labels[order], masks
         )
 
+    # ------------------------------------------------------------------ videos
+
+    def video(
+        self,
+        source: str | Path,
+        target: str | Path,
+        opacity: float = 0.5,
+        batch_size: int = 1,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """Write a video with results drawn over its frames, and return the number of frames.
+
+        Args:
+            source: A video that OpenCV reads.
+            target: An ``.mp4`` file; it appears when it is whole.
+            opacity: Of the colours, from 0 to 1.
+            batch_size: Frames that run together.
+            progress: Called with (frames done, frames in all; 0 where the file does not say).
+
+        Raises:
+            ImageError: The video is missing or cannot be read.
+        """
+        frames, done = VideoReader(source), 0
+        images = ((f'frame_{i:06d}', frame) for i, frame in enumerate(frames))
+        with VideoWriter(target, frames.fps) as writer:
+            while batch := list(islice(images, batch_size)):
+                for result in self._infer(batch):
+                    writer.write(result.plot(opacity, legend=self.task == 'classification'))
+                    done += 1
+                    if progress is not None:
+                        progress(done, frames.count)
+            if not done:
+                raise ImageError(f'video {source} has no frame that OpenCV reads')
+        return done
+
+    # ------------------------------------------------------------------ carrying it elsewhere
+
+    def save_pretrained(self, folder: str | Path, metrics: dict[str, float] | None = None) -> Path:
+        """Write weights (safetensors), config (JSON), classes and a model card into a folder.
+
+        Args:
+            folder: Made where it is missing.
+            metrics: For the card, by name.
+
+        Raises:
+            HubError: safetensors is missing, or the config holds more than plain data.
+        """
+        meta = dict(task=self.task, classes=self.classes, palette=self.palette)
+        return hub.save(folder, getattr(self.model, 'module', self.model), self.cfg, meta, metrics)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **settings: Any) -> 'Inferencer':
+        """Return the inferencer of a folder that ``save_pretrained`` wrote, or of the hub (``owner/name``).
+
+        Args:
+            source: Folder or name.
+            settings: As for the class: device, precision, ...
+
+        Raises:
+            HubError: It is missing, incomplete or cannot be reached.
+        """
+        cfg, weights, facts = hub.load(source)
+        inferencer = cls(cfg, weights, **settings)
+        inferencer.classes = tuple(facts['classes'])
+        inferencer.palette = palette_of(facts['palette'], len(inferencer.classes))
+        return inferencer
+
+    def push_to_hub(
+        self, repo_id: str, metrics: dict[str, float] | None = None, private: bool = False
+    ) -> str:
+        """Save, upload to the Hugging Face hub as ``owner/name``, and return the address.
+
+        Raises:
+            HubError: huggingface_hub is missing, or the upload failed.
+        """
+        with TemporaryDirectory() as folder:
+            path = self.save_pretrained(Path(folder, repo_id.split('/')[-1]), metrics)
+            return hub.push(path, repo_id, private)
+
     # ------------------------------------------------------------------ tiles
 
     def segment_tiles(
@@ -190,14 +275,23 @@ class Inferencer:
             labels: Where the label map goes, for example a memory map; made when None.
             progress: Called with (tiles done, tiles in all).
         """
-        size = (tiles, tiles) if isinstance(tiles, int) else (tiles[0], tiles[1])
-        plan = TilePlan(size, overlap=min(size) // 4)
+        plan = _plan(tiles)
         return segment_tiles(image, self._tile_scores, plan, labels, progress)
 
     def _segment_tiles(self, name: str, image: np.ndarray, tiles: Any) -> SegmentationResult:
         labels = self.segment_tiles(image, tiles)
-        shown = np.ascontiguousarray(image[..., ::-1])
-        return SegmentationResult(name, shown, self.classes, self.palette, labels)
+        # a view of the image: large ones are not copied
+        return SegmentationResult(name, image[..., ::-1], self.classes, self.palette, labels)
+
+    def _detect_tiles(self, name: str, image: np.ndarray, tiles: Any) -> DetectionResult:
+        parts = [((0, 0), image), *slices.cut(image, _plan(tiles).tile)]
+        found = []
+        for origin, part in parts[:1] if len(parts) == 2 else parts:
+            one = self._infer([(name, part)])[0]
+            found.append(slices.Detections(one.boxes, one.scores, one.labels, one.masks, origin))
+        all_of = slices.join(found, image.shape[:2])
+        shared = (name, np.ascontiguousarray(image[..., ::-1]), self.classes, self.palette)
+        return DetectionResult(*shared, all_of.boxes, all_of.scores, all_of.labels, all_of.masks)
 
     def _tile_scores(self, tile: np.ndarray) -> Tensor:
         """(h, w, 3) -> scores (classes, h, w) at the tile's own resolution."""
@@ -216,3 +310,9 @@ class Inferencer:
             metas = [dict(sizes, img_shape=padded, pad_shape=padded, padding_size=[0] * 4)]
             scores = self.model.encode_decode(data['inputs'], metas)
         return scores[0, :, :height, :width]
+
+
+def _plan(tiles: int | tuple[int, int]) -> TilePlan:
+    """Return tiles that overlap by a quarter."""
+    size = (tiles, tiles) if isinstance(tiles, int) else (tiles[0], tiles[1])
+    return TilePlan(size, overlap=min(size) // 4)

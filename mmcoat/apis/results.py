@@ -1,6 +1,9 @@
 """What an inferencer gives for an image: the task's own fields, a picture, and files."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,6 +14,8 @@ from mmcoat.errors import UsageError
 from mmcoat.visualization.overlays import beside_legend, draw_instances, draw_label_map
 
 KINDS = ('overlay', 'png', 'coco', 'npz')
+IGNORED = 255  # the label of pixels of no class, as in MMSegmentation
+MOST_DRAWN = 16_000_000  # pixels of an overlay
 
 
 @dataclass
@@ -31,8 +36,31 @@ class Result:
 
     kinds: ClassVar[tuple[str, ...]] = ('overlay', 'npz')  # files that this task can write
 
-    def plot(self, opacity: float = 0.5) -> np.ndarray:
-        """Return a picture of the result, (H, W, 3) RGB, uint8."""
+    def plot(self, opacity: float = 0.5, legend: bool = True) -> np.ndarray:
+        """Return a picture of the result, (H, W, 3) RGB, uint8.
+
+        Args:
+            opacity: Of the colours, from 0 to 1.
+            legend: Whether classes are listed beside the image, where the task has such a list.
+        """
+        raise NotImplementedError
+
+    def only(self, classes: Sequence[str]) -> 'Result':
+        """Return the result with these classes only.
+
+        Raises:
+            UsageError: A class that the model does not have; the nearest name is given.
+        """
+        unknown = [name for name in classes if name not in self.classes]
+        if unknown:
+            near = get_close_matches(unknown[0], self.classes, 1)
+            hint = (
+                f'; did you mean {near[0]!r}?' if near else f', choose of {list(self.classes)[:20]}'
+            )
+            raise UsageError(f'the model has no class {unknown[0]!r}{hint}')
+        return self._only([self.classes.index(name) for name in classes])
+
+    def _only(self, wanted: list[int]) -> 'Result':
         raise NotImplementedError
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -92,8 +120,16 @@ class SegmentationResult(Result):
 
     kinds: ClassVar[tuple[str, ...]] = ('overlay', 'png', 'npz')
 
-    def plot(self, opacity: float = 0.5) -> np.ndarray:
-        return draw_label_map(self.image, self.label_map, self.classes, self.palette, opacity)
+    def plot(self, opacity: float = 0.5, legend: bool = True) -> np.ndarray:
+        """Return the image under its coloured label map; what exceeds 16 megapixels is drawn smaller."""
+        step = math.isqrt((self.label_map.size - 1) // MOST_DRAWN) + 1
+        image = np.ascontiguousarray(self.image[::step, ::step])
+        labels = np.ascontiguousarray(self.label_map[::step, ::step])
+        return draw_label_map(image, labels, self.classes, self.palette, opacity, legend=legend)
+
+    def _only(self, wanted: list[int]) -> 'SegmentationResult':
+        kept, kind = np.isin(self.label_map, wanted), self.label_map.dtype
+        return replace(self, label_map=np.where(kept, self.label_map, IGNORED).astype(kind))
 
     def arrays(self) -> dict[str, np.ndarray]:
         return dict(label_map=self.label_map, classes=np.array(self.classes))
@@ -127,9 +163,19 @@ class DetectionResult(Result):
 
     kinds: ClassVar[tuple[str, ...]] = ('overlay', 'npz', 'coco')
 
-    def plot(self, opacity: float = 0.5) -> np.ndarray:
+    def plot(self, opacity: float = 0.5, legend: bool = True) -> np.ndarray:
         fields = (self.boxes, self.labels, self.scores, self.masks)
         return draw_instances(self.image, *fields, self.classes, self.palette, opacity)
+
+    def _only(self, wanted: list[int]) -> 'DetectionResult':
+        kept = np.isin(self.labels, wanted)
+        return replace(
+            self,
+            boxes=self.boxes[kept],
+            scores=self.scores[kept],
+            labels=self.labels[kept],
+            masks=None if self.masks is None else self.masks[kept],
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         fields = dict(boxes=self.boxes, scores=self.scores, labels=self.labels)
@@ -184,7 +230,12 @@ class ClassificationResult(Result):
         best = np.argsort(-self.scores)[:count]
         return [(self.classes[i], float(self.scores[i])) for i in best]
 
-    def plot(self, opacity: float = 0.5) -> np.ndarray:
+    def _only(self, wanted: list[int]) -> 'ClassificationResult':
+        scores = np.zeros_like(self.scores)
+        scores[wanted] = self.scores[wanted]
+        return replace(self, scores=scores)
+
+    def plot(self, opacity: float = 0.5, legend: bool = True) -> np.ndarray:
         colours = {name: tuple(self.palette[i].tolist()) for i, name in enumerate(self.classes)}
         return beside_legend(
             self.image, [(f'{name}  {score:.1%}', colours[name]) for name, score in self.top()]

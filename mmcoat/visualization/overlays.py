@@ -27,6 +27,7 @@ def draw_label_map(
     palette: np.ndarray,
     opacity: float = 0.5,
     ignored: int = 255,
+    legend: bool = True,
 ) -> np.ndarray:
     """Return the image under its coloured label map, beside a legend of the classes that are there.
 
@@ -37,6 +38,7 @@ def draw_label_map(
         palette: (classes, 3) uint8.
         opacity: Of the colours, from 0 to 1.
         ignored: A label that is left uncoloured.
+        legend: Whether the classes are listed on the right.
 
     Returns:
         (H, W + legend, 3) RGB, uint8; at least as high as the legend.
@@ -45,6 +47,8 @@ def draw_label_map(
     known = np.where(labels < len(classes), labels, len(classes)).astype(np.int64)
     mixed = image * (1.0 - opacity) + colours[known] * opacity
     shown = np.where((labels == ignored)[..., None], image, mixed).round().astype(np.uint8)
+    if not legend:
+        return shown
     values, counts = np.unique(labels[labels < len(classes)], return_counts=True)
     order = np.argsort(-counts)
     entries = [

@@ -1,6 +1,8 @@
 """The inferencer against the toolboxes' own, its results, and the tool."""
 
 import json
+import os
+import sys
 
 import cv2
 import numpy as np
@@ -178,7 +180,7 @@ def test_tool(monkeypatch, tmp_path, photo, capsys):
     assert run_tool(monkeypatch, *arguments, '--save', 'overlay,png', '--device', 'cpu') == 1
     printed = capsys.readouterr()
     assert 'broken.png' in printed.err
-    assert '1 of 2 images' in printed.out
+    assert '1 of 2 inputs' in printed.out
     assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['good.png', 'good_overlay.png']
     assert run_tool(monkeypatch, *arguments, '--save', 'gif') == 2
     assert run_tool(monkeypatch, 'infer', tmp_path / 'mine.py', checkpoint, tmp_path / 'none') == 2
@@ -195,3 +197,114 @@ def test_tool_writes_coco(monkeypatch, tmp_path, photo):
     entries = json.loads((out / 'results.json').read_text())
     assert {entry['image_id'] for entry in entries} == {1}
     assert json.loads((out / 'images.json').read_text()) == [dict(id=1, file_name='photo.png')]
+
+
+def test_only_some_classes(segmentor, photo):
+    inferencer = Inferencer(*segmentor, device='cpu', precision='fp32')
+    [result] = inferencer(photo)
+    values, counts = np.unique(result.label_map, return_counts=True)
+    name = inferencer.classes[values[counts.argmax()]]
+    kept = result.only([name])
+    assert sorted({*np.unique(kept.label_map).tolist()} - {255}) == [values[counts.argmax()]]
+    assert (kept.label_map != 255).sum() == counts.max()
+    with pytest.raises(UsageError, match="did you mean 'building'"):
+        result.only(['bulding'])
+
+
+def test_large_overlays_are_drawn_smaller(segmentor, photo, monkeypatch):
+    inferencer = Inferencer(*segmentor, device='cpu', precision='fp32')
+    [result] = inferencer(photo)
+    monkeypatch.setattr('mmcoat.apis.results.MOST_DRAWN', 90 * 120 // 4)
+    assert result.plot(legend=False).shape == (45, 60, 3)
+
+
+def test_detection_in_tiles(photo, tmp_path):
+    """One tile is the whole image; several give boxes and masks in pixels of the image."""
+    pytest.importorskip('mmdet.models')
+    cfg = tiny('mask_rcnn_coat_lite_s_1x_coco')
+    inferencer = Inferencer(cfg, weights(cfg, tmp_path / 'd.pth'), device='cpu', score_thr=0.0)
+    [whole] = inferencer(photo)
+    [one] = inferencer(photo, tiles=256)
+    # the same objects, but for those that overlap so much that they are one
+    assert 0 < len(one.boxes) <= len(whole.boxes)
+    np.testing.assert_array_equal(one.scores[0], whole.scores[0])
+    [several] = inferencer(photo, tiles=64)
+    assert several.masks.shape[1:] == (90, 120)
+    assert several.boxes.min() >= 0
+    assert several.boxes[:, 2].max() > 64
+
+
+def test_video(segmentor, tmp_path):
+    writer = cv2.VideoWriter(
+        str(tmp_path / 'in.mp4'), cv2.VideoWriter.fourcc(*'mp4v'), 12.0, (96, 64)
+    )
+    for value in range(5):
+        writer.write(np.full((64, 96, 3), 40 * value, np.uint8))
+    writer.release()
+    inferencer = Inferencer(*segmentor, device='cpu', precision='fp32')
+    seen = []
+    target = tmp_path / 'out' / 'video.mp4'
+    count = inferencer.video(
+        tmp_path / 'in.mp4', target, batch_size=2, progress=lambda *n: seen.append(n)
+    )
+    assert count == 5
+    assert seen[-1] == (5, 5)
+    capture = cv2.VideoCapture(str(target))
+    assert capture.get(cv2.CAP_PROP_FPS) == 12.0
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 5
+    assert capture.read()[1].shape == (64, 96, 3)
+    assert [p.name for p in target.parent.iterdir()] == ['video.mp4']
+    (tmp_path / 'broken.mp4').write_bytes(b'no video')
+    with pytest.raises(UsageError, match=r'broken.mp4 is damaged'):
+        inferencer.video(tmp_path / 'broken.mp4', target)
+
+
+def test_hub_round_trip(segmentor, photo, tmp_path):
+    pytest.importorskip('safetensors')
+    inferencer = Inferencer(*segmentor, device='cpu', precision='fp32')
+    folder = inferencer.save_pretrained(tmp_path / 'model', dict(mIoU=12.5))
+    assert sorted(p.name for p in folder.iterdir()) == [
+        'README.md',
+        'config.json',
+        'mmcoat.json',
+        'model.safetensors',
+    ]
+    assert '| mIoU | 12.5 |' in (folder / 'README.md').read_text()
+    again = Inferencer.from_pretrained(folder, device='cpu', precision='fp32')
+    assert again.classes == inferencer.classes
+    np.testing.assert_array_equal(again.palette, inferencer.palette)
+    np.testing.assert_array_equal(again(photo)[0].label_map, inferencer(photo)[0].label_map)
+    (folder / 'model.safetensors').unlink()
+    with pytest.raises(UsageError, match=r'model\.safetensors is missing'):
+        Inferencer.from_pretrained(folder)
+    with pytest.raises(UsageError, match='neither a folder nor a name of the hub'):
+        Inferencer.from_pretrained('nowhere')
+
+
+def test_hub_offline_and_upload(segmentor, tmp_path, monkeypatch):
+    """The hub's client is a stand-in: what is sent and what is said when it fails."""
+    pytest.importorskip('safetensors')
+
+    class Client:
+        sent: dict = {}
+
+        @staticmethod
+        def create_repo(repo_id, private, exist_ok):
+            Client.sent['repo'] = (repo_id, private, exist_ok)
+
+        @staticmethod
+        def upload_folder(repo_id, folder_path):
+            Client.sent['files'] = sorted(os.listdir(folder_path))
+            return f'https://hub/{repo_id}'
+
+        @staticmethod
+        def snapshot_download(repo_id, allow_patterns):
+            raise OSError('no network\nmore lines')
+
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', Client)
+    inferencer = Inferencer(*segmentor, device='cpu', precision='fp32')
+    assert inferencer.push_to_hub('me/model') == 'https://hub/me/model'
+    assert Client.sent['repo'] == ('me/model', False, True)
+    assert 'model.safetensors' in Client.sent['files']
+    with pytest.raises(UsageError, match=r'me/model cannot be fetched from the hub: no network$'):
+        Inferencer.from_pretrained('me/model')

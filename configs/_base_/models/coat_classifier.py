@@ -1,4 +1,4 @@
-# CoaT as the paper's ImageNet classifier: the class embedding and a Linear. The config gives arch and channels.
+# CoaT as the paper's ImageNet classifier: the class embedding and a Linear. Configs give arch and channels.
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(
