@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -287,7 +287,7 @@ class Inferencer:
         parts = [((0, 0), image), *slices.cut(image, _plan(tiles).tile)]
         found = []
         for origin, part in parts[:1] if len(parts) == 2 else parts:
-            one = self._infer([(name, part)])[0]
+            one = cast(DetectionResult, self._infer([(name, part)])[0])
             found.append(slices.Detections(one.boxes, one.scores, one.labels, one.masks, origin))
         all_of = slices.join(found, image.shape[:2])
         shared = (name, np.ascontiguousarray(image[..., ::-1]), self.classes, self.palette)
