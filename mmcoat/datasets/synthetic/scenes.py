@@ -1,4 +1,4 @@
-"""Draws whole scenes: a sky, a far background, the ground and the things that stand on it."""
+"""Draw whole scenes: a sky, a far background, the ground and the things that stand on it."""
 
 from collections.abc import Collection
 
@@ -7,6 +7,7 @@ import numpy as np
 from .canvas import Canvas, Scene
 from .objects import (
     Draw,
+    Pen,
     draw_ball,
     draw_balloon,
     draw_boat,
@@ -57,7 +58,7 @@ _OBJECTS: dict[str, tuple[Draw, float, float, float]] = {
 
 
 def street_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
-    """Draws an outdoor scene whose every pixel belongs to a class, but for a rare balloon.
+    """Draw an outdoor scene whose every pixel belongs to a class, but for a rare balloon.
 
     Args:
         rng: Source of randomness.
@@ -72,7 +73,8 @@ def street_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
     _fill(canvas, rng, 'sky')
     if rng.random() < 0.12:
         size = height * rng.uniform(0.15, 0.22)
-        draw_balloon(canvas, rng, width * rng.uniform(0.1, 0.9), 0.05 * height + size, size)
+        x = width * rng.uniform(0.1, 0.9)
+        draw_balloon(Pen(canvas, rng, x, 0.05 * height + size, size))
     if rng.random() < 0.75:
         _mountains(canvas, rng, horizon)
     if rng.random() < 0.6:
@@ -92,7 +94,7 @@ def object_scene(
     max_objects: int = 5,
     object_scale: float = 1.0,
 ) -> Scene:
-    """Draws up to `max_objects` objects, and sometimes a crowd, before a pale background.
+    """Draw up to `max_objects` objects, and sometimes a crowd, before a pale background.
 
     One scene in twelve has no object at all.
 
@@ -120,7 +122,8 @@ def object_scene(
     if rng.random() > 1 / 12:
         if rng.random() < 0.12:
             size = object_scale * height * rng.uniform(0.16, 0.24)
-            draw_crowd(canvas, rng, width * rng.uniform(0.2, 0.8), horizon + 0.6 * size, size)
+            x = width * rng.uniform(0.2, 0.8)
+            draw_crowd(Pen(canvas, rng, x, horizon + 0.6 * size, size))
         _place_objects(canvas, rng, horizon, int(rng.integers(1, max_objects + 1)), object_scale)
     for region in canvas.regions[:background]:
         region.name = None
@@ -134,7 +137,7 @@ def _fill(
     top: float | np.ndarray = -1.0,
     contrast: tuple[float, float] | None = None,
 ) -> None:
-    """Paints everything below `top`, a row or one row per column, with a class's texture."""
+    """Paint everything below `top`, a row or one row per column, with a class's texture."""
     outline = np.broadcast_to(np.asarray(top, np.float32), (canvas.width,))
     if contrast is None:
         texture = class_texture(rng, name, canvas.unit)
@@ -145,7 +148,7 @@ def _fill(
 
 
 def _bleach(canvas: Canvas, amount: float, light: float) -> None:
-    """Takes colour and contrast from all that is painted so far, as distance does.
+    """Take colour and contrast from all that is painted so far, as distance does.
 
     Args:
         canvas: What is painted.
@@ -193,7 +196,7 @@ def _buildings(
 
 
 def _ground_in_bands(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Lays two or three kinds of ground in front of each other."""
+    """Lay two or three kinds of ground in front of each other."""
     count = 2 if rng.random() < 0.85 else 3
     shares = np.concatenate([[0], np.cumsum(rng.dirichlet(np.full(count, 12.0)))])
     edges = horizon + (canvas.height - horizon) * shares
@@ -211,7 +214,7 @@ def _ground_in_bands(canvas: Canvas, rng: np.random.Generator, horizon: float) -
 
 
 def _ground_with_street(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Lays grass or earth or water, and a road towards the horizon with pavements beside it."""
+    """Lay grass or earth or water, and a road towards the horizon with pavements beside it."""
     width, height = canvas.width, canvas.height
     _fill(canvas, rng, str(rng.choice(['grass', 'earth', 'water'], p=[0.4, 0.3, 0.3])), horizon)
     vanish, foot = width * rng.uniform(0.3, 0.7), width * rng.uniform(0.35, 0.65)
@@ -241,7 +244,7 @@ def _ground_with_street(canvas: Canvas, rng: np.random.Generator, horizon: float
 
 
 def _level_marks(canvas: Canvas, rng: np.random.Generator, row: float) -> None:
-    """Paints a dashed line along a road that runs from side to side."""
+    """Paint a dashed line along a road that runs from side to side."""
     thick = 1.2 * canvas.unit
     paintwork = paint(rng, np.full(3, 0.88, np.float32), unit=canvas.unit, contrast=0.1)
     period = canvas.unit * rng.uniform(18, 26)
@@ -255,7 +258,7 @@ def _level_marks(canvas: Canvas, rng: np.random.Generator, row: float) -> None:
 
 
 def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Stands trees, cars and persons on the ground, the nearer over the farther."""
+    """Stand trees, cars and persons on the ground, the nearer over the farther."""
     ground = _ground_names(canvas)
     wanted = [
         (draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.6, int(rng.integers(0, 3))),
@@ -273,7 +276,7 @@ def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
                 things.append((spot[1], spot[0], draw, size * rng.uniform(0.85, 1.15)))
     for y, x, draw, size in sorted(things, key=lambda thing: thing[0]):
         nearness = 0.8 + 0.4 * (y - horizon) / (canvas.height - horizon)
-        draw(canvas, rng, x, y, size * nearness * canvas.height)
+        draw(Pen(canvas, rng, x, y, size * nearness * canvas.height))
 
 
 def _ground_names(canvas: Canvas) -> np.ndarray:
@@ -290,7 +293,7 @@ def _find_spot(
     allowed: Collection[str],
     horizon: float,
 ) -> tuple[float, float] | None:
-    """Returns (x, y) on one of the allowed grounds, or None where there is hardly any."""
+    """Return (x, y) on one of the allowed grounds, or None where there is hardly any."""
     for _ in range(12):
         x = rng.uniform(0.05, 0.95) * canvas.width
         y = rng.uniform(horizon + 0.05 * canvas.height, 0.97 * canvas.height)
@@ -302,7 +305,7 @@ def _find_spot(
 def _place_objects(
     canvas: Canvas, rng: np.random.Generator, horizon: float, count: int, scale: float
 ) -> None:
-    """Stands objects on the ground, the nearer over the farther, most of them little hidden."""
+    """Stand objects on the ground, the nearer over the farther, most of them little hidden."""
     width, height = canvas.width, canvas.height
     placed: list[tuple[float, float, float, float]] = []
     things = []
@@ -321,13 +324,14 @@ def _place_objects(
                 things.append((y, x, draw, size))
                 break
     for y, x, draw, size in sorted(things, key=lambda thing: thing[0]):
-        draw(canvas, rng, x, y, size)
+        draw(Pen(canvas, rng, x, y, size))
         if rng.random() < 0.1:
-            draw_bush(canvas, rng, x + rng.uniform(-0.3, 0.3) * size, y + 1, 0.3 * size)
+            side = x + rng.uniform(-0.3, 0.3) * size
+            draw_bush(Pen(canvas, rng, side, y + 1, 0.3 * size))
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Returns the common area of two boxes as a part of the smaller one's."""
+    """Return the common area of two boxes as a part of the smaller one's."""
     common_w = min(a[2], b[2]) - max(a[0], b[0])
     common_h = min(a[3], b[3]) - max(a[1], b[1])
     smaller = min((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b))
@@ -335,7 +339,7 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def _develop(canvas: Canvas, rng: np.random.Generator) -> Scene:
-    """Applies the light of the day, haze and the camera's noise."""
+    """Apply the light of the day, haze and the camera's noise."""
     image = np.clip(canvas.image, 0, 1) ** np.float32(rng.uniform(0.85, 1.2))
     image *= rng.uniform(0.9, 1.1, 3).astype(np.float32)
     if rng.random() < 0.25:

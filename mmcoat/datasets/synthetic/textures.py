@@ -88,7 +88,7 @@ _USUAL_ELSE = 0.96
 
 
 def pick_colour(rng: np.random.Generator, name: str) -> np.ndarray:
-    """Draws an RGB colour in [0, 1] from the palette of a class."""
+    """Draw an RGB colour in [0, 1] from the palette of a class."""
     rows = PALETTES[name]
     usual = rng.random() < _USUAL.get(name, _USUAL_ELSE)
     row = 0 if usual else rng.integers(len(rows))
@@ -98,7 +98,7 @@ def pick_colour(rng: np.random.Generator, name: str) -> np.ndarray:
 
 
 def noise(rng: np.random.Generator, h: int, w: int, step_y: float, step_x: float) -> np.ndarray:
-    """Returns smooth noise, (h, w) in about [-1, 1], with features of the given size in pixels."""
+    """Return smooth noise, (h, w) in about [-1, 1], with features of the given size in pixels."""
     grid_h, grid_w = int(np.ceil(h / step_y)) + 3, int(np.ceil(w / step_x)) + 3
     grid = rng.uniform(-1, 1, (grid_h, grid_w)).astype(np.float32)
     fx, fy = rng.uniform(0, 1, 2)
@@ -236,7 +236,7 @@ def paint(
     unit: float = 1.0,
     contrast: float = 0.3,
 ) -> Texture:
-    """Makes a texture from a colour and a pattern.
+    """Make a texture from a colour and a pattern.
 
     Args:
         rng: Source of randomness, used when the texture is applied.
@@ -259,6 +259,6 @@ def paint(
 
 
 def class_texture(rng: np.random.Generator, name: str, unit: float) -> Texture:
-    """Makes a texture of one of the classes in `PATTERNS`, in a colour drawn for it."""
+    """Make a texture of one of the classes in `PATTERNS`, in a colour drawn for it."""
     contrast = rng.uniform(*_CONTRASTS[name])
     return paint(rng, pick_colour(rng, name), PATTERNS[name], unit, contrast)
