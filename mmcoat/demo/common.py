@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from mmengine.runner import Runner
 
 from mmcoat import runs
 from mmcoat.errors import UsageError
+
+from .pictures import draw_curves
 
 
 @dataclass
@@ -72,6 +75,7 @@ class Demo:
 
     config_name: str
     warmup_part: int  # one in so many steps warms up
+    draw_scenes: Callable[[Runner, Path], None]  # predictions beside the truth
 
     def __init__(self, options: DemoOptions) -> None:
         options.check()
@@ -89,15 +93,11 @@ class Demo:
         raise NotImplementedError
 
     def evaluate(self, runner: Runner) -> dict[str, float]:
-        """Return the scores on the unseen scenes, each in [0, 1]; the first ones are the last line."""
+        """Return the scores on the unseen scenes, each in [0, 1]."""
         raise NotImplementedError
 
     def summary(self, scores: dict[str, float]) -> str:
         """Return the scores in words."""
-        raise NotImplementedError
-
-    def draw_scenes(self, runner: Runner, path: Path) -> None:
-        """Draw predictions beside the truth."""
         raise NotImplementedError
 
     def example(self) -> Path:
@@ -153,8 +153,6 @@ def run_demo(demo: Demo) -> dict[str, float]:
     say('[3/4] Evaluating on scenes that the training has not seen')
     scores = demo.evaluate(runner)
     say('[4/4] Drawing')
-    from .pictures import draw_curves
-
     pictures = demo.pictures / 'scenes.png', demo.pictures / 'curves.png'
     demo.draw_scenes(runner, pictures[0])
     draw_curves(history.losses, history.scores, pictures[1])

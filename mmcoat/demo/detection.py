@@ -13,6 +13,7 @@ from mmcoat import runs
 from mmcoat.datasets.synthetic import make_coco
 
 from .common import Demo, DemoOptions
+from .pictures import draw_detections
 
 METRICS = {'box AP50': 'coco/bbox_mAP_50', 'mask AP50': 'coco/segm_mAP_50'}
 
@@ -39,6 +40,7 @@ class DetectionDemo(Demo):
 
     config_name = 'mask_rcnn_coat_lite_s_1x_coco.py'
     warmup_part = 15
+    draw_scenes = staticmethod(draw_detections)
     options: DetectionOptions
 
     def __init__(self, options: DetectionOptions) -> None:
@@ -93,11 +95,6 @@ class DetectionDemo(Demo):
     def summary(self, scores: dict[str, float]) -> str:
         found = ', '.join(f'{name} {score:.3f}' for name, score in scores.items())
         return f'{found} on {self.options.val_images} unseen scenes'
-
-    def draw_scenes(self, runner: Runner, path: Path) -> None:
-        from .pictures import draw_detections
-
-        draw_detections(runner, path)
 
     def example(self) -> Path:
         text = (self.data_root / 'annotations' / 'instances_val2017.json').read_text()

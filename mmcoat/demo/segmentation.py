@@ -11,6 +11,7 @@ from mmcoat import runs
 from mmcoat.datasets.synthetic import colour_baseline_miou, make_ade20k
 
 from .common import Demo, DemoOptions, say
+from .pictures import draw_label_maps
 
 
 @dataclass
@@ -37,6 +38,7 @@ class SegmentationDemo(Demo):
 
     config_name = 'upernet_coat_lite_s_ade20k.py'
     warmup_part = 20
+    draw_scenes = staticmethod(draw_label_maps)
     options: SegmentationOptions
 
     def draw_data(self) -> None:
@@ -77,11 +79,6 @@ class SegmentationDemo(Demo):
             f'mIoU over the {len(scores) - 1} classes present: {scores["mIoU"]:.3f} '
             f'(colour alone gives {colour:.3f})'
         )
-
-    def draw_scenes(self, runner: Runner, path: Path) -> None:
-        from .pictures import draw_label_maps
-
-        draw_label_maps(runner, path)
 
     def example(self) -> Path:
         return self.data_root / 'images' / 'validation' / 'ADE_val_00000001.jpg'

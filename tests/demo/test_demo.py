@@ -42,6 +42,8 @@ def check_the_last_line(monkeypatch, root: Path, line: str) -> None:
     assert run_tool(monkeypatch, Path(tool).stem, *arguments) == 0
     overlay = next((root / 'inference').glob('*_overlay.png'))
     assert np.asarray(Image.open(overlay)).std() > 10
+    for checkpoint in root.glob('run/*.pth'):  # pytest keeps its folders: 600 MB each
+        checkpoint.unlink()
 
 
 def logged(root: Path, name: str) -> list[float]:

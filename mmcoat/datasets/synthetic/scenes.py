@@ -4,23 +4,10 @@ from collections.abc import Collection
 
 import numpy as np
 
+from . import objects
 from .canvas import Canvas, Scene
-from .objects import (
-    Draw,
-    Pen,
-    draw_ball,
-    draw_balloon,
-    draw_boat,
-    draw_bus,
-    draw_bush,
-    draw_car,
-    draw_crowd,
-    draw_person,
-    draw_stop_sign,
-    draw_tree,
-    draw_umbrella,
-)
-from .textures import PATTERNS, class_texture, noise, paint, pick_colour
+from .objects import Draw, Pen
+from .textures import class_texture, noise, paint
 
 STREET_CLASSES = (
     'building',
@@ -47,13 +34,13 @@ _BAND_WEIGHTS = (0.3, 0.22, 0.22, 0.13, 0.13)
 # How to draw each object: its painter, width over height, and height range as a part of the
 # picture's height, so that every class covers about the same area.
 _OBJECTS: dict[str, tuple[Draw, float, float, float]] = {
-    'person': (draw_person, 0.55, 0.35, 0.65),
-    'car': (draw_car, 2.06, 0.18, 0.32),
-    'bus': (draw_bus, 1.96, 0.22, 0.38),
-    'boat': (draw_boat, 0.95, 0.3, 0.55),
-    'stop sign': (draw_stop_sign, 0.58, 0.4, 0.7),
-    'umbrella': (draw_umbrella, 1.1, 0.25, 0.45),
-    'sports ball': (draw_ball, 1.0, 0.17, 0.33),
+    'person': (objects.draw_person, 0.55, 0.35, 0.65),
+    'car': (objects.draw_car, 2.06, 0.18, 0.32),
+    'bus': (objects.draw_bus, 1.96, 0.22, 0.38),
+    'boat': (objects.draw_boat, 0.95, 0.3, 0.55),
+    'stop sign': (objects.draw_stop_sign, 0.58, 0.4, 0.7),
+    'umbrella': (objects.draw_umbrella, 1.1, 0.25, 0.45),
+    'sports ball': (objects.draw_ball, 1.0, 0.17, 0.33),
 }
 
 
@@ -74,7 +61,7 @@ def street_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
     if rng.random() < 0.12:
         size = height * rng.uniform(0.15, 0.22)
         x = width * rng.uniform(0.1, 0.9)
-        draw_balloon(Pen(canvas, rng, x, 0.05 * height + size, size))
+        objects.draw_balloon(Pen(canvas, rng, x, 0.05 * height + size, size))
     if rng.random() < 0.75:
         _mountains(canvas, rng, horizon)
     if rng.random() < 0.6:
@@ -110,20 +97,19 @@ def object_scene(
     """
     canvas = Canvas(width, height)
     horizon = height * rng.uniform(0.3, 0.5)
-    quiet = (0.08, 0.2)
-    _fill(canvas, rng, 'sky', contrast=quiet)
+    _fill(canvas, rng, 'sky', quiet=True)
     if rng.random() < 0.5:
-        _mountains(canvas, rng, horizon, contrast=quiet)
+        _mountains(canvas, rng, horizon, quiet=True)
     if rng.random() < 0.4:
-        _buildings(canvas, rng, horizon, contrast=quiet)
-    _fill(canvas, rng, str(rng.choice(_GROUNDS)), horizon, contrast=quiet)
+        _buildings(canvas, rng, horizon, quiet=True)
+    _fill(canvas, rng, str(rng.choice(_GROUNDS)), horizon, quiet=True)
     background = len(canvas.regions)
     _bleach(canvas, rng.uniform(0.5, 0.7), rng.uniform(0.75, 0.95))
     if rng.random() > 1 / 12:
         if rng.random() < 0.12:
             size = object_scale * height * rng.uniform(0.16, 0.24)
             x = width * rng.uniform(0.2, 0.8)
-            draw_crowd(Pen(canvas, rng, x, horizon + 0.6 * size, size))
+            objects.draw_crowd(Pen(canvas, rng, x, horizon + 0.6 * size, size))
         _place_objects(canvas, rng, horizon, int(rng.integers(1, max_objects + 1)), object_scale)
     for region in canvas.regions[:background]:
         region.name = None
@@ -135,16 +121,11 @@ def _fill(
     rng: np.random.Generator,
     name: str,
     top: float | np.ndarray = -1.0,
-    contrast: tuple[float, float] | None = None,
+    quiet: bool = False,
 ) -> None:
     """Paint everything below `top`, a row or one row per column, with a class's texture."""
     outline = np.broadcast_to(np.asarray(top, np.float32), (canvas.width,))
-    if contrast is None:
-        texture = class_texture(rng, name, canvas.unit)
-    else:
-        colour = pick_colour(rng, name)
-        texture = paint(rng, colour, PATTERNS[name], canvas.unit, rng.uniform(*contrast))
-    canvas.paint(name, (canvas.below(outline), texture))
+    canvas.paint(name, (canvas.below(outline), class_texture(rng, name, canvas.unit, quiet)))
 
 
 def _bleach(canvas: Canvas, amount: float, light: float) -> None:
@@ -159,10 +140,7 @@ def _bleach(canvas: Canvas, amount: float, light: float) -> None:
 
 
 def _mountains(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    horizon: float,
-    contrast: tuple[float, float] | None = None,
+    canvas: Canvas, rng: np.random.Generator, horizon: float, quiet: bool = False
 ) -> None:
     x = np.arange(canvas.width, dtype=np.float32)
     outline = np.full(canvas.width, horizon, np.float32)
@@ -171,14 +149,11 @@ def _mountains(
         centre, slope = rng.uniform(0, canvas.width), rng.uniform(0.3, 0.6)
         outline = np.minimum(outline, peak + slope * np.abs(x - centre))
     outline += 1.5 * canvas.unit * noise(rng, 1, canvas.width, 1, 5 * canvas.unit)[0]
-    _fill(canvas, rng, 'mountain', outline, contrast)
+    _fill(canvas, rng, 'mountain', outline, quiet)
 
 
 def _buildings(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    horizon: float,
-    contrast: tuple[float, float] | None = None,
+    canvas: Canvas, rng: np.random.Generator, horizon: float, quiet: bool = False
 ) -> None:
     left = canvas.width * rng.uniform(-0.1, 0.4)
     for _ in range(int(rng.integers(1, 3))):
@@ -188,9 +163,8 @@ def _buildings(
         if rng.random() < 0.3:
             block.insert(2, ((left + right) / 2, top - 0.08 * canvas.height))
         facade = class_texture(rng, 'building', canvas.unit)
-        if contrast is not None:
-            colour = pick_colour(rng, 'building')
-            facade = paint(rng, colour, PATTERNS['building'], canvas.unit, rng.uniform(*contrast))
+        if quiet:  # after the first one, whose random numbers belong to the pictures of a seed
+            facade = class_texture(rng, 'building', canvas.unit, quiet)
         canvas.paint('building', (canvas.polygon(block), facade))
         left = right + canvas.width * rng.choice([-0.01, 0.04, 0.12])
 
@@ -261,9 +235,9 @@ def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
     """Stand trees, cars and persons on the ground, the nearer over the farther."""
     ground = _ground_names(canvas)
     wanted = [
-        (draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.6, int(rng.integers(0, 3))),
-        (draw_car, ('road', 'earth', 'grass'), 0.34, int(rng.choice(3, p=[0.2, 0.5, 0.3]))),
-        (draw_tree, ('grass', 'earth', 'sidewalk'), 0.6, int(rng.integers(1, 4))),
+        (objects.draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.6, int(rng.integers(0, 3))),
+        (objects.draw_car, ('road', 'earth', 'grass'), 0.34, int(rng.choice(3, p=[0.2, 0.5, 0.3]))),
+        (objects.draw_tree, ('grass', 'earth', 'sidewalk'), 0.6, int(rng.integers(1, 4))),
     ]
     things = []
     for draw, grounds, size, count in wanted:
@@ -327,7 +301,7 @@ def _place_objects(
         draw(Pen(canvas, rng, x, y, size))
         if rng.random() < 0.1:
             side = x + rng.uniform(-0.3, 0.3) * size
-            draw_bush(Pen(canvas, rng, side, y + 1, 0.3 * size))
+            objects.draw_bush(Pen(canvas, rng, side, y + 1, 0.3 * size))
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
