@@ -8,14 +8,15 @@ import argparse
 import sys
 
 from mmcoat import cli
-from mmcoat.demo.segmentation import DemoOptions, add_demo_arguments, run_demo
+from mmcoat.demo.common import add_demo_arguments, run_demo
+from mmcoat.demo.segmentation import SegmentationDemo, SegmentationOptions
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    default = DemoOptions()
+    default = SegmentationOptions()
     add_demo_arguments(parser, default)
     parser.add_argument(
         '--crop', type=int, default=default.crop, help='side of the crops in pixels'
@@ -33,7 +34,7 @@ def parse_args() -> argparse.Namespace:
 
 @cli.command
 def main() -> None:
-    run_demo(DemoOptions(**vars(parse_args())))
+    run_demo(SegmentationDemo(SegmentationOptions(**vars(parse_args()))))
 
 
 if __name__ == '__main__':

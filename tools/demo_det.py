@@ -8,15 +8,15 @@ import argparse
 import sys
 
 from mmcoat import cli
-from mmcoat.demo.detection import DetDemoOptions, run_det_demo
-from mmcoat.demo.segmentation import add_demo_arguments
+from mmcoat.demo.common import add_demo_arguments, run_demo
+from mmcoat.demo.detection import DetectionDemo, DetectionOptions
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    default = DetDemoOptions()
+    default = DetectionOptions()
     add_demo_arguments(parser, default)
     parser.add_argument(
         '--short-side', type=int, default=default.short_side, help='height of the scenes in pixels'
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
 
 @cli.command
 def main() -> None:
-    run_det_demo(DetDemoOptions(**vars(parse_args())))
+    run_demo(DetectionDemo(DetectionOptions(**vars(parse_args()))))
 
 
 if __name__ == '__main__':

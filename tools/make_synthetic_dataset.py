@@ -1,4 +1,4 @@
-"""Draws a synthetic data set in the layout of ADE20K or COCO.
+"""Draw a synthetic data set in the layout of ADE20K or COCO.
 
 Scenes of streets, shores and hills, or of objects on a quiet background: enough to try training
 and testing end to end without the real data set. Scores on it say nothing about the real one.
@@ -8,6 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmcoat import cli
@@ -18,15 +19,17 @@ EXAMPLES = """examples:
   python tools/make_synthetic_dataset.py ade20k data/ade_synthetic --preview
   python tools/make_synthetic_dataset.py coco data/coco_synthetic --train 400 --val 60 --seed 1
 """
-DEFAULT_SIZES = {'ade20k': (160, 128), 'coco': (256, 192)}
+LAYOUTS = {
+    'ade20k': (synthetic.make_ade20k, synthetic.preview_ade20k, (160, 128)),
+    'coco': (synthetic.make_coco, synthetic.preview_coco, (256, 192)),
+}
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Reads the command line."""
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('layout', choices=sorted(DEFAULT_SIZES), help='layout to write')
+    parser.add_argument('layout', choices=sorted(LAYOUTS), help='layout to write')
     parser.add_argument('out', type=Path, help='folder to write; must be new or empty')
     parser.add_argument('--train', type=int, default=200, help='training images (default: 200)')
     parser.add_argument('--val', type=int, default=40, help='validation images (default: 40)')
@@ -44,37 +47,37 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--preview', action='store_true', help='write OUT/preview.png, pictures beside their labels'
     )
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace an earlier synthetic data set in OUT'
+        '--overwrite',
+        action='store_true',
+        help='replace an earlier drawn set of this layout in OUT; other files are never deleted',
     )
-    return parser.parse_args(argv)
+    return parser.parse_args()
 
 
 @cli.command
-def main() -> int:
-    """Draws the data set; returns the exit status."""
+def main() -> None:
     args = parse_args()
-    make = {'ade20k': synthetic.make_ade20k, 'coco': synthetic.make_coco}[args.layout]
-    preview = {'ade20k': synthetic.preview_ade20k, 'coco': synthetic.preview_coco}[args.layout]
-    size = tuple(args.size or DEFAULT_SIZES[args.layout])
+    make, preview, size = LAYOUTS[args.layout]
+    console = Console(stderr=True)
     columns = (TextColumn('drawing'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     try:
-        with Progress(*columns, transient=True) as bar:
-            task = bar.add_task('drawing', total=args.train + args.val)
+        with bar:
+            task = bar.add_task('drawing', total=None)
             make(
                 args.out,
                 train=args.train,
                 val=args.val,
-                size=size,
+                size=tuple(args.size or size),
                 seed=args.seed,
                 overwrite=args.overwrite,
-                progress=lambda done, total: bar.update(task, completed=done),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         if args.preview:
             preview(args.out, args.out / 'preview.png')
-    except (ValueError, OSError) as error:
-        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f'{args.out} cannot be written: {error}') from None
     print(f'{args.layout}: {args.train} training and {args.val} validation images in {args.out}')
-    return 0
 
 
 if __name__ == '__main__':

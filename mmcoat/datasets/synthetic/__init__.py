@@ -1,22 +1,26 @@
 """Synthetic data sets: drawn scenes in the layouts of ADE20K and COCO.
 
-They serve to try training and testing where the real ones are not at hand. This package needs
-numpy and OpenCV only, neither torch nor any OpenMMLab package.
+They serve to try training and testing where the real ones are not at hand. Drawing needs numpy and OpenCV;
+the class lists come from MMSegmentation or MMDetection, which are imported when a set is drawn.
 """
 
 from .ade20k import colour_baseline_miou, make_ade20k
-from .coco import make_coco, mask_to_polygons, mask_to_rle
+from .coco import make_coco
+from .folder import MANIFEST, FolderInUseError
+from .masks import mask_to_polygons, mask_to_rle
 from .preview import preview_ade20k, preview_coco
 from .scenes import OBJECT_CLASSES, STREET_CLASSES, object_scene, street_scene
-from .vocabulary import ADE20K_CLASSES, COCO_CLASSES, ade20k_value, coco_categories
+from .vocabulary import ade20k_classes, ade20k_value, coco_categories, coco_classes
 
 __all__ = [
-    'ADE20K_CLASSES',
-    'COCO_CLASSES',
+    'MANIFEST',
     'OBJECT_CLASSES',
     'STREET_CLASSES',
+    'FolderInUseError',
+    'ade20k_classes',
     'ade20k_value',
     'coco_categories',
+    'coco_classes',
     'colour_baseline_miou',
     'make_ade20k',
     'make_coco',

@@ -1,23 +1,15 @@
-"""Writes a synthetic data set in the layout of ADE20K, as MMSegmentation reads it."""
+"""Write a drawn data set in the layout of ADE20K, as MMSegmentation reads it."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from ._files import (
-    Progress,
-    check_request,
-    prepare_folder,
-    read_image,
-    scene_rng,
-    write_image,
-    write_info,
-    write_jpeg,
-    write_readme,
-)
 from .scenes import STREET_CLASSES, street_scene
-from .vocabulary import ADE20K_CLASSES, ade20k_value
+from .vocabulary import ade20k_classes, ade20k_value
+from .writing import Progress, draw_set, read_image, write_image, write_jpeg
 
 _FOLDERS = {'train': 'training', 'val': 'validation'}
 
@@ -30,84 +22,85 @@ def make_ade20k(
     seed: int = 0,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> dict[str, object]:
-    """Writes a synthetic data set in the layout of ADE20K (SceneParse150).
+) -> dict[str, Any]:
+    """Write a drawn data set in the layout of ADE20K (SceneParse150); see :func:`.writing.draw_set`."""
+    return draw_set(_Ade20k(), root, train, val, size, seed, overwrite, progress)
 
-    A picture depends on the seed, the split and its number only, so a larger data set begins with
-    the pictures of a smaller one.
 
-    Args:
-        root: Folder to write; new, empty, or with `overwrite` an earlier synthetic data set.
-        train: Number of training images.
-        val: Number of validation images.
-        size: Width and height in pixels.
-        seed: Seed.
-        overwrite: Whether to replace a synthetic data set.
-        progress: Called after each image with the number done and the number wanted.
+class _Ade20k:
+    """Street scenes with their label maps, and the table of classes of the real data set."""
 
-    Returns:
-        What `dataset_info.json` holds.
+    name, title = 'ade20k', 'Synthetic scenes in the layout of ADE20K'
+    classes, settings = STREET_CLASSES, {}
 
-    Raises:
-        ValueError: Where an argument is out of range or the folder is in use.
-    """
-    check_request(train, val, size, seed)
-    root = Path(root)
-    prepare_folder(root, 'ade20k', overwrite)
-    info = {
-        'synthetic': 'ade20k',
-        'complete': False,
-        'seed': seed,
-        'size': list(size),
-        'train': train,
-        'val': val,
-        'classes': list(STREET_CLASSES),
-    }
-    write_info(root, info)
-    pixels = {'train': np.zeros(256, np.int64), 'val': np.zeros(256, np.int64)}
-    done = 0
-    for split, count in (('train', train), ('val', val)):
-        for kind in ('images', 'annotations'):
-            (root / kind / _FOLDERS[split]).mkdir(parents=True)
-        for index in range(count):
-            pixels[split] += _write_scene(root, split, index, size, seed)
-            done += 1
-            if progress is not None:
-                progress(done, train + val)
-    info['complete'] = True
-    info['pixels'] = {
-        split: {name: int(counts[ade20k_value(name)]) for name in STREET_CLASSES}
-        for split, counts in pixels.items()
-    }
-    _write_object_info(root, pixels['train'])
-    write_readme(root, 'Synthetic scenes in the layout of ADE20K', info)
-    write_info(root, info)
-    return info
+    def __init__(self) -> None:
+        self.values = {name: ade20k_value(name) for name in STREET_CLASSES}
+        self.pixels = {split: np.zeros(256, np.int64) for split in _FOLDERS}
+
+    def files(self, split: str, count: int) -> list[str]:
+        pairs = [_names(split, index) for index in range(count)]
+        return [name for pair in pairs for name in pair] + ['objectInfo150.txt']
+
+    def draw(
+        self, root: Path, split: str, index: int, rng: np.random.Generator, size: tuple[int, int]
+    ) -> None:
+        scene = street_scene(rng, *size)
+        labels = scene.label_map(self.values)
+        image_name, label_name = _names(split, index)
+        write_jpeg(root / image_name, scene.image)
+        write_image(root / label_name, labels)
+        self.pixels[split] += np.bincount(labels.ravel(), minlength=256)
+
+    def finish(self, root: Path) -> dict[str, Any]:
+        counts = self.pixels['train']
+        total = max(1, int(counts.sum()))
+        lines = ['Idx\tRatio\tName']
+        for value, name in enumerate(ade20k_classes(), 1):
+            lines.append(f'{value}\t{counts[value] / total:.4f}\t{name}')
+        (root / 'objectInfo150.txt').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+        return {
+            'pixels': {
+                split: {name: int(counts[value]) for name, value in self.values.items()}
+                for split, counts in self.pixels.items()
+            }
+        }
+
+
+def _names(split: str, index: int) -> tuple[str, str]:
+    """Return the names of an image and its label map."""
+    folder, stem = _FOLDERS[split], f'ADE_{split}_{index + 1:08d}'
+    return f'images/{folder}/{stem}.jpg', f'annotations/{folder}/{stem}.png'
+
+
+def read_pairs(root: Path, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield every image, (H, W, 3) BGR, and its label map, (H, W), both uint8."""
+    for path in sorted((root / 'images' / _FOLDERS[split]).glob('*.jpg')):
+        label_path = root / 'annotations' / _FOLDERS[split] / f'{path.stem}.png'
+        yield read_image(path), read_image(label_path, cv2.IMREAD_GRAYSCALE)
 
 
 def colour_baseline_miou(root: str | Path, bins: int = 16) -> float:
-    """Scores a segmentation that looks at one pixel's colour and at nothing else.
+    """Score a segmentation that looks at one pixel's colour and at nothing else.
 
     Every cell of a 3-D RGB histogram of the training images answers with its most frequent class.
     A low score shows that the classes of the data set cannot be told by colour.
 
     Args:
-        root: A data set that `make_ade20k` has written.
+        root: A data set that ``make_ade20k`` has written.
         bins: Cells along each colour axis.
 
     Returns:
         The mean intersection over union on the validation images, over the classes present there.
     """
-    root = Path(root)
-    classes = len(ADE20K_CLASSES) + 1
+    classes = len(ade20k_classes()) + 1
     counts = np.zeros((bins**3, classes), np.int64)
-    for cells, labels in _pixels(root, 'train', bins):
+    for cells, labels in _cells(Path(root), 'train', bins):
         counts += np.bincount(cells * classes + labels, minlength=counts.size).reshape(counts.shape)
     counts[:, 0] = 0  # unlabelled pixels neither teach nor count
     prior = counts.sum(0).argmax()
     answer = np.where(counts.any(1), counts.argmax(1), prior)
     confusion = np.zeros((classes, classes), np.int64)
-    for cells, labels in _pixels(root, 'val', bins):
+    for cells, labels in _cells(Path(root), 'val', bins):
         pairs = labels * classes + answer[cells]
         confusion += np.bincount(pairs, minlength=confusion.size).reshape(confusion.shape)
     confusion = confusion[1:, 1:]
@@ -116,32 +109,8 @@ def colour_baseline_miou(root: str | Path, bins: int = 16) -> float:
     return float((hit / np.maximum(union, 1))[truth > 0].mean())
 
 
-def _pixels(root: Path, split: str, bins: int):
-    """Yields, per image, every pixel's histogram cell and label, both flat."""
-    for path in sorted((root / 'images' / _FOLDERS[split]).glob('*.jpg')):
-        image = read_image(path).astype(np.int64) * bins // 256
-        cells = (image[..., 0] * bins + image[..., 1]) * bins + image[..., 2]
-        label_path = root / 'annotations' / _FOLDERS[split] / f'{path.stem}.png'
-        labels = read_image(label_path, cv2.IMREAD_GRAYSCALE)
-        yield cells.ravel(), labels.ravel().astype(np.int64)
-
-
-def _write_scene(
-    root: Path, split: str, index: int, size: tuple[int, int], seed: int
-) -> np.ndarray:
-    """Writes one image and its labels; returns the (256,) number of pixels per label."""
-    scene = street_scene(scene_rng(seed, split, index), *size)
-    labels = scene.label_map({name: ade20k_value(name) for name in STREET_CLASSES})
-    stem, folder = f'ADE_{split}_{index + 1:08d}', _FOLDERS[split]
-    write_jpeg(root / 'images' / folder / f'{stem}.jpg', scene.image)
-    write_image(root / 'annotations' / folder / f'{stem}.png', labels)
-    return np.bincount(labels.ravel(), minlength=256)
-
-
-def _write_object_info(root: Path, pixels: np.ndarray) -> None:
-    """Writes the table of classes that comes with the real data set."""
-    total = max(1, int(pixels.sum()))
-    lines = ['Idx\tRatio\tName']
-    for value, name in enumerate(ADE20K_CLASSES, 1):
-        lines.append(f'{value}\t{pixels[value] / total:.4f}\t{name}')
-    (root / 'objectInfo150.txt').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+def _cells(root: Path, split: str, bins: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, per image, every pixel's histogram cell and label, both flat."""
+    for image, labels in read_pairs(root, split):
+        blue, green, red = np.moveaxis(image.astype(np.int64) * bins // 256, -1, 0)
+        yield ((blue * bins + green) * bins + red).ravel(), labels.ravel().astype(np.int64)

@@ -41,14 +41,14 @@ class Scene:
     regions: list[Region]
 
     def label_map(self, values: dict[str, int]) -> np.ndarray:
-        """Returns an (H, W) uint8 map of class values; 0 where a name has no value."""
+        """Return an (H, W) uint8 map of class values; 0 where a name has no value."""
         labels = np.zeros(self.image.shape[:2], np.uint8)
         for region in self.regions:
             labels[region.mask] = values.get(region.name, 0)
         return labels
 
     def visible_masks(self) -> list[np.ndarray]:
-        """Returns, for every region, the (H, W) bool mask of what no later region hides."""
+        """Return, for every region, the (H, W) bool mask of what no later region hides."""
         free = np.ones(self.image.shape[:2], bool)
         masks = []
         for region in reversed(self.regions):
@@ -58,7 +58,7 @@ class Scene:
 
 
 class Canvas:
-    """Collects painted regions.
+    """Collect painted regions.
 
     Args:
         width: Width in pixels.
@@ -73,7 +73,7 @@ class Canvas:
         self.regions: list[Region] = []
 
     def paint(self, name: str | None, *parts: tuple[np.ndarray, Texture]) -> Region:
-        """Paints one region made of one or more parts, each over the one before.
+        """Paint one region made of one or more parts, each over the one before.
 
         Args:
             name: Class name of the region.
@@ -96,61 +96,18 @@ class Canvas:
         return region
 
     def polygon(self, points: Sequence[tuple[float, float]] | np.ndarray) -> np.ndarray:
-        """Returns the (H, W) uint8 coverage of a polygon given by its (x, y) corners."""
+        """Return the (H, W) uint8 coverage of a polygon given by its (x, y) corners."""
         coverage = np.zeros((self.height, self.width), np.uint8)
         fixed = np.round(np.asarray(points, np.float64) * (1 << _SHIFT)).astype(np.int32)
         cv2.fillPoly(coverage, [fixed], 255, cv2.LINE_AA, _SHIFT)
         return coverage
 
     def ellipse(self, x: float, y: float, rx: float, ry: float) -> np.ndarray:
-        """Returns the (H, W) uint8 coverage of an upright ellipse."""
+        """Return the (H, W) uint8 coverage of an upright ellipse."""
         angles = np.linspace(0, 2 * np.pi, 40, endpoint=False)
         return self.polygon(np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], 1))
 
     def below(self, outline: np.ndarray) -> np.ndarray:
-        """Returns the (H, W) uint8 coverage of everything below a height per column."""
+        """Return the (H, W) uint8 coverage of everything below a height per column."""
         rows = np.arange(self.height, dtype=np.float32)[:, None]
         return (np.clip(rows - outline[None] + 0.5, 0, 1) * 255).astype(np.uint8)
-
-
-class Pen:
-    """Draws shapes in an object's own coordinates.
-
-    The object stands on (0, 0); y grows upwards and one unit is the object's size in pixels.
-
-    Args:
-        canvas: Where the shapes will be painted.
-        x: Column of the object's foot.
-        y: Row of the object's foot.
-        size: Pixels per unit.
-        mirrored: Whether left and right are exchanged.
-        stretch: Factor on all widths.
-    """
-
-    def __init__(
-        self,
-        canvas: Canvas,
-        x: float,
-        y: float,
-        size: float,
-        mirrored: bool = False,
-        stretch: float = 1.0,
-    ) -> None:
-        self.canvas = canvas
-        self.foot = np.array([x, y], np.float64)
-        self.scale = np.array([-size if mirrored else size, -size], np.float64)
-        self.scale[0] *= stretch
-
-    def polygon(self, *points: tuple[float, float]) -> np.ndarray:
-        """Returns the coverage of a polygon."""
-        return self.canvas.polygon(self.foot + self.scale * np.asarray(points, np.float64))
-
-    def box(self, left: float, bottom: float, right: float, top: float) -> np.ndarray:
-        """Returns the coverage of an upright rectangle."""
-        return self.polygon((left, bottom), (right, bottom), (right, top), (left, top))
-
-    def ellipse(self, x: float, y: float, rx: float, ry: float | None = None) -> np.ndarray:
-        """Returns the coverage of an ellipse, or of a circle where `ry` is left out."""
-        x, y = self.foot + self.scale * np.array([x, y])
-        rx, ry = np.abs(self.scale) * np.array([rx, rx if ry is None else ry])
-        return self.canvas.ellipse(x, y, rx, ry)

@@ -1,14 +1,17 @@
 """Contact sheets, for people: pictures of a written data set beside what is annotated in them."""
 
 import colorsys
+import itertools
 import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from ._files import read_image, write_image
-from .vocabulary import ADE20K_CLASSES, ade20k_value
+from .ade20k import read_pairs
+from .folder import add_file
+from .vocabulary import ade20k_classes
+from .writing import read_image, write_image
 
 _GAP = 4
 _STREET_COLOURS = {  # RGB, near to the things' own: easier to read than the official palette
@@ -27,7 +30,7 @@ _STREET_COLOURS = {  # RGB, near to the things' own: easier to read than the off
 
 
 def preview_ade20k(root: str | Path, out: str | Path, count: int = 12, columns: int = 3) -> None:
-    """Writes a contact sheet of validation images, each beside its labels, over a legend.
+    """Write a contact sheet of validation images, each beside its labels, over a legend.
 
     Args:
         root: A data set in the layout of ADE20K.
@@ -35,22 +38,20 @@ def preview_ade20k(root: str | Path, out: str | Path, count: int = 12, columns: 
         count: Number of images.
         columns: Images beside each other.
     """
-    root = Path(root)
+    names = ade20k_classes()
     table = np.zeros((256, 3), np.uint8)
-    table[1 : len(ADE20K_CLASSES) + 1] = [_label_colour(name) for name in ADE20K_CLASSES]
+    table[1 : len(names) + 1] = [_label_colour(name) for name in names]
     tiles, present = [], set()
-    for path in sorted((root / 'images' / 'validation').glob('*.jpg'))[:count]:
-        label_path = root / 'annotations' / 'validation' / f'{path.stem}.png'
-        labels = read_image(label_path, cv2.IMREAD_GRAYSCALE)
-        present.update(ADE20K_CLASSES[value - 1] for value in np.unique(labels[labels > 0]))
-        tiles.append(np.hstack([read_image(path), table[labels]]))
+    for image, labels in itertools.islice(read_pairs(Path(root), 'val'), count):
+        present.update(np.unique(labels[labels > 0]).tolist())
+        tiles.append(np.hstack([image, table[labels]]))
     sheet = _sheet(tiles, columns)
-    legend = _legend(sorted(present, key=ade20k_value), sheet.shape[1])
-    write_image(Path(out), np.vstack([sheet, legend]))
+    legend = _legend([names[value - 1] for value in sorted(present)], sheet.shape[1])
+    _write(Path(root), Path(out), np.vstack([sheet, legend]))
 
 
 def preview_coco(root: str | Path, out: str | Path, count: int = 12, columns: int = 3) -> None:
-    """Writes a contact sheet of validation images, each beside its masks, boxes and names.
+    """Write a contact sheet of validation images, each beside its masks, boxes and names.
 
     Args:
         root: A data set in the layout of COCO 2017.
@@ -70,7 +71,13 @@ def preview_coco(root: str | Path, out: str | Path, count: int = 12, columns: in
             if annotation['image_id'] == entry['id']:
                 _draw_annotation(drawn, annotation, names[annotation['category_id']])
         tiles.append(np.hstack([image, drawn]))
-    write_image(Path(out), _sheet(tiles, columns))
+    _write(root, Path(out), _sheet(tiles, columns))
+
+
+def _write(root: Path, out: Path, sheet: np.ndarray) -> None:
+    """Write the sheet; in the set's own folder it belongs to the set, and is deleted with it."""
+    add_file(root, out)
+    write_image(out, sheet)
 
 
 def _label_colour(name: str) -> tuple[int, ...]:
@@ -78,7 +85,7 @@ def _label_colour(name: str) -> tuple[int, ...]:
 
 
 def _object_colour(category: int) -> tuple[int, ...]:
-    """Returns a strong BGR colour, steps of the golden ratio around the circle of hues."""
+    """Return a strong BGR colour, steps of the golden ratio around the circle of hues."""
     rgb = colorsys.hsv_to_rgb(0.618034 * category % 1, 0.9, 0.95)
     return tuple(round(255 * channel) for channel in rgb[::-1])
 

@@ -1,25 +1,13 @@
-"""Draws whole scenes: a sky, a far background, the ground and the things that stand on it."""
+"""Draw whole scenes: a sky, a far background, the ground and the things that stand on it."""
 
 from collections.abc import Collection
 
 import numpy as np
 
+from . import objects
 from .canvas import Canvas, Scene
-from .objects import (
-    Draw,
-    draw_ball,
-    draw_balloon,
-    draw_boat,
-    draw_bus,
-    draw_bush,
-    draw_car,
-    draw_crowd,
-    draw_person,
-    draw_stop_sign,
-    draw_tree,
-    draw_umbrella,
-)
-from .textures import PATTERNS, class_texture, noise, paint, pick_colour
+from .objects import Draw, Pen
+from .textures import class_texture, noise, paint
 
 STREET_CLASSES = (
     'building',
@@ -46,18 +34,18 @@ _BAND_WEIGHTS = (0.3, 0.22, 0.22, 0.13, 0.13)
 # How to draw each object: its painter, width over height, and height range as a part of the
 # picture's height, so that every class covers about the same area.
 _OBJECTS: dict[str, tuple[Draw, float, float, float]] = {
-    'person': (draw_person, 0.55, 0.35, 0.65),
-    'car': (draw_car, 2.06, 0.18, 0.32),
-    'bus': (draw_bus, 1.96, 0.22, 0.38),
-    'boat': (draw_boat, 0.95, 0.3, 0.55),
-    'stop sign': (draw_stop_sign, 0.58, 0.4, 0.7),
-    'umbrella': (draw_umbrella, 1.1, 0.25, 0.45),
-    'sports ball': (draw_ball, 1.0, 0.17, 0.33),
+    'person': (objects.draw_person, 0.55, 0.35, 0.65),
+    'car': (objects.draw_car, 2.06, 0.18, 0.32),
+    'bus': (objects.draw_bus, 1.96, 0.22, 0.38),
+    'boat': (objects.draw_boat, 0.95, 0.3, 0.55),
+    'stop sign': (objects.draw_stop_sign, 0.58, 0.4, 0.7),
+    'umbrella': (objects.draw_umbrella, 1.1, 0.25, 0.45),
+    'sports ball': (objects.draw_ball, 1.0, 0.17, 0.33),
 }
 
 
 def street_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
-    """Draws an outdoor scene whose every pixel belongs to a class, but for a rare balloon.
+    """Draw an outdoor scene whose every pixel belongs to a class, but for a rare balloon.
 
     Args:
         rng: Source of randomness.
@@ -72,7 +60,8 @@ def street_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
     _fill(canvas, rng, 'sky')
     if rng.random() < 0.12:
         size = height * rng.uniform(0.15, 0.22)
-        draw_balloon(canvas, rng, width * rng.uniform(0.1, 0.9), 0.05 * height + size, size)
+        x = width * rng.uniform(0.1, 0.9)
+        objects.draw_balloon(Pen(canvas, rng, x, 0.05 * height + size, size))
     if rng.random() < 0.75:
         _mountains(canvas, rng, horizon)
     if rng.random() < 0.6:
@@ -92,7 +81,7 @@ def object_scene(
     max_objects: int = 5,
     object_scale: float = 1.0,
 ) -> Scene:
-    """Draws up to `max_objects` objects, and sometimes a crowd, before a pale background.
+    """Draw up to `max_objects` objects, and sometimes a crowd, before a pale background.
 
     One scene in twelve has no object at all.
 
@@ -108,19 +97,19 @@ def object_scene(
     """
     canvas = Canvas(width, height)
     horizon = height * rng.uniform(0.3, 0.5)
-    quiet = (0.08, 0.2)
-    _fill(canvas, rng, 'sky', contrast=quiet)
+    _fill(canvas, rng, 'sky', quiet=True)
     if rng.random() < 0.5:
-        _mountains(canvas, rng, horizon, contrast=quiet)
+        _mountains(canvas, rng, horizon, quiet=True)
     if rng.random() < 0.4:
-        _buildings(canvas, rng, horizon, contrast=quiet)
-    _fill(canvas, rng, str(rng.choice(_GROUNDS)), horizon, contrast=quiet)
+        _buildings(canvas, rng, horizon, quiet=True)
+    _fill(canvas, rng, str(rng.choice(_GROUNDS)), horizon, quiet=True)
     background = len(canvas.regions)
     _bleach(canvas, rng.uniform(0.5, 0.7), rng.uniform(0.75, 0.95))
     if rng.random() > 1 / 12:
         if rng.random() < 0.12:
             size = object_scale * height * rng.uniform(0.16, 0.24)
-            draw_crowd(canvas, rng, width * rng.uniform(0.2, 0.8), horizon + 0.6 * size, size)
+            x = width * rng.uniform(0.2, 0.8)
+            objects.draw_crowd(Pen(canvas, rng, x, horizon + 0.6 * size, size))
         _place_objects(canvas, rng, horizon, int(rng.integers(1, max_objects + 1)), object_scale)
     for region in canvas.regions[:background]:
         region.name = None
@@ -132,20 +121,15 @@ def _fill(
     rng: np.random.Generator,
     name: str,
     top: float | np.ndarray = -1.0,
-    contrast: tuple[float, float] | None = None,
+    quiet: bool = False,
 ) -> None:
-    """Paints everything below `top`, a row or one row per column, with a class's texture."""
+    """Paint everything below `top`, a row or one row per column, with a class's texture."""
     outline = np.broadcast_to(np.asarray(top, np.float32), (canvas.width,))
-    if contrast is None:
-        texture = class_texture(rng, name, canvas.unit)
-    else:
-        colour = pick_colour(rng, name)
-        texture = paint(rng, colour, PATTERNS[name], canvas.unit, rng.uniform(*contrast))
-    canvas.paint(name, (canvas.below(outline), texture))
+    canvas.paint(name, (canvas.below(outline), class_texture(rng, name, canvas.unit, quiet)))
 
 
 def _bleach(canvas: Canvas, amount: float, light: float) -> None:
-    """Takes colour and contrast from all that is painted so far, as distance does.
+    """Take colour and contrast from all that is painted so far, as distance does.
 
     Args:
         canvas: What is painted.
@@ -156,10 +140,7 @@ def _bleach(canvas: Canvas, amount: float, light: float) -> None:
 
 
 def _mountains(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    horizon: float,
-    contrast: tuple[float, float] | None = None,
+    canvas: Canvas, rng: np.random.Generator, horizon: float, quiet: bool = False
 ) -> None:
     x = np.arange(canvas.width, dtype=np.float32)
     outline = np.full(canvas.width, horizon, np.float32)
@@ -168,14 +149,11 @@ def _mountains(
         centre, slope = rng.uniform(0, canvas.width), rng.uniform(0.3, 0.6)
         outline = np.minimum(outline, peak + slope * np.abs(x - centre))
     outline += 1.5 * canvas.unit * noise(rng, 1, canvas.width, 1, 5 * canvas.unit)[0]
-    _fill(canvas, rng, 'mountain', outline, contrast)
+    _fill(canvas, rng, 'mountain', outline, quiet)
 
 
 def _buildings(
-    canvas: Canvas,
-    rng: np.random.Generator,
-    horizon: float,
-    contrast: tuple[float, float] | None = None,
+    canvas: Canvas, rng: np.random.Generator, horizon: float, quiet: bool = False
 ) -> None:
     left = canvas.width * rng.uniform(-0.1, 0.4)
     for _ in range(int(rng.integers(1, 3))):
@@ -185,15 +163,14 @@ def _buildings(
         if rng.random() < 0.3:
             block.insert(2, ((left + right) / 2, top - 0.08 * canvas.height))
         facade = class_texture(rng, 'building', canvas.unit)
-        if contrast is not None:
-            colour = pick_colour(rng, 'building')
-            facade = paint(rng, colour, PATTERNS['building'], canvas.unit, rng.uniform(*contrast))
+        if quiet:  # after the first one, whose random numbers belong to the pictures of a seed
+            facade = class_texture(rng, 'building', canvas.unit, quiet)
         canvas.paint('building', (canvas.polygon(block), facade))
         left = right + canvas.width * rng.choice([-0.01, 0.04, 0.12])
 
 
 def _ground_in_bands(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Lays two or three kinds of ground in front of each other."""
+    """Lay two or three kinds of ground in front of each other."""
     count = 2 if rng.random() < 0.85 else 3
     shares = np.concatenate([[0], np.cumsum(rng.dirichlet(np.full(count, 12.0)))])
     edges = horizon + (canvas.height - horizon) * shares
@@ -211,7 +188,7 @@ def _ground_in_bands(canvas: Canvas, rng: np.random.Generator, horizon: float) -
 
 
 def _ground_with_street(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Lays grass or earth or water, and a road towards the horizon with pavements beside it."""
+    """Lay grass or earth or water, and a road towards the horizon with pavements beside it."""
     width, height = canvas.width, canvas.height
     _fill(canvas, rng, str(rng.choice(['grass', 'earth', 'water'], p=[0.4, 0.3, 0.3])), horizon)
     vanish, foot = width * rng.uniform(0.3, 0.7), width * rng.uniform(0.35, 0.65)
@@ -241,7 +218,7 @@ def _ground_with_street(canvas: Canvas, rng: np.random.Generator, horizon: float
 
 
 def _level_marks(canvas: Canvas, rng: np.random.Generator, row: float) -> None:
-    """Paints a dashed line along a road that runs from side to side."""
+    """Paint a dashed line along a road that runs from side to side."""
     thick = 1.2 * canvas.unit
     paintwork = paint(rng, np.full(3, 0.88, np.float32), unit=canvas.unit, contrast=0.1)
     period = canvas.unit * rng.uniform(18, 26)
@@ -255,12 +232,12 @@ def _level_marks(canvas: Canvas, rng: np.random.Generator, row: float) -> None:
 
 
 def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Stands trees, cars and persons on the ground, the nearer over the farther."""
+    """Stand trees, cars and persons on the ground, the nearer over the farther."""
     ground = _ground_names(canvas)
     wanted = [
-        (draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.6, int(rng.integers(0, 3))),
-        (draw_car, ('road', 'earth', 'grass'), 0.34, int(rng.choice(3, p=[0.2, 0.5, 0.3]))),
-        (draw_tree, ('grass', 'earth', 'sidewalk'), 0.6, int(rng.integers(1, 4))),
+        (objects.draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.6, int(rng.integers(0, 3))),
+        (objects.draw_car, ('road', 'earth', 'grass'), 0.34, int(rng.choice(3, p=[0.2, 0.5, 0.3]))),
+        (objects.draw_tree, ('grass', 'earth', 'sidewalk'), 0.6, int(rng.integers(1, 4))),
     ]
     things = []
     for draw, grounds, size, count in wanted:
@@ -273,7 +250,7 @@ def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
                 things.append((spot[1], spot[0], draw, size * rng.uniform(0.85, 1.15)))
     for y, x, draw, size in sorted(things, key=lambda thing: thing[0]):
         nearness = 0.8 + 0.4 * (y - horizon) / (canvas.height - horizon)
-        draw(canvas, rng, x, y, size * nearness * canvas.height)
+        draw(Pen(canvas, rng, x, y, size * nearness * canvas.height))
 
 
 def _ground_names(canvas: Canvas) -> np.ndarray:
@@ -290,7 +267,7 @@ def _find_spot(
     allowed: Collection[str],
     horizon: float,
 ) -> tuple[float, float] | None:
-    """Returns (x, y) on one of the allowed grounds, or None where there is hardly any."""
+    """Return (x, y) on one of the allowed grounds, or None where there is hardly any."""
     for _ in range(12):
         x = rng.uniform(0.05, 0.95) * canvas.width
         y = rng.uniform(horizon + 0.05 * canvas.height, 0.97 * canvas.height)
@@ -302,7 +279,7 @@ def _find_spot(
 def _place_objects(
     canvas: Canvas, rng: np.random.Generator, horizon: float, count: int, scale: float
 ) -> None:
-    """Stands objects on the ground, the nearer over the farther, most of them little hidden."""
+    """Stand objects on the ground, the nearer over the farther, most of them little hidden."""
     width, height = canvas.width, canvas.height
     placed: list[tuple[float, float, float, float]] = []
     things = []
@@ -321,13 +298,14 @@ def _place_objects(
                 things.append((y, x, draw, size))
                 break
     for y, x, draw, size in sorted(things, key=lambda thing: thing[0]):
-        draw(canvas, rng, x, y, size)
+        draw(Pen(canvas, rng, x, y, size))
         if rng.random() < 0.1:
-            draw_bush(canvas, rng, x + rng.uniform(-0.3, 0.3) * size, y + 1, 0.3 * size)
+            side = x + rng.uniform(-0.3, 0.3) * size
+            objects.draw_bush(Pen(canvas, rng, side, y + 1, 0.3 * size))
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Returns the common area of two boxes as a part of the smaller one's."""
+    """Return the common area of two boxes as a part of the smaller one's."""
     common_w = min(a[2], b[2]) - max(a[0], b[0])
     common_h = min(a[3], b[3]) - max(a[1], b[1])
     smaller = min((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b))
@@ -335,7 +313,7 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def _develop(canvas: Canvas, rng: np.random.Generator) -> Scene:
-    """Applies the light of the day, haze and the camera's noise."""
+    """Apply the light of the day, haze and the camera's noise."""
     image = np.clip(canvas.image, 0, 1) ** np.float32(rng.uniform(0.85, 1.2))
     image *= rng.uniform(0.9, 1.1, 3).astype(np.float32)
     if rng.random() < 0.25:

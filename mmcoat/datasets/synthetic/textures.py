@@ -17,70 +17,56 @@ Pattern = Callable[[np.random.Generator, int, int, float], np.ndarray]
 
 # Hues (degrees), saturations and values that a class may take, the usual ones first; one row is
 # drawn per region. Rows overlap between classes on purpose: colour must not give the class away.
-PALETTES: dict[str, tuple[tuple[float, float, float, float, float, float], ...]] = {
-    # hue from, hue to, saturation from, to, value from, to
-    'sky': (
-        (195, 225, 0.15, 0.5, 0.7, 0.98),
-        (0, 360, 0.0, 0.12, 0.4, 0.9),
-        (15, 45, 0.2, 0.6, 0.5, 0.9),
-        (220, 280, 0.2, 0.5, 0.25, 0.6),
-    ),
-    'mountain': (
-        (245, 285, 0.2, 0.45, 0.3, 0.55),
-        (15, 45, 0.15, 0.5, 0.3, 0.7),
-        (0, 360, 0.0, 0.12, 0.3, 0.7),
-        (80, 150, 0.15, 0.5, 0.25, 0.6),
-    ),
-    'building': (
-        (5, 45, 0.25, 0.6, 0.5, 0.85),
-        (0, 360, 0.0, 0.15, 0.35, 0.85),
-        (190, 240, 0.15, 0.55, 0.4, 0.8),
-        (80, 150, 0.1, 0.45, 0.35, 0.75),
-    ),
-    'tree': (
-        (85, 135, 0.4, 0.7, 0.25, 0.5),
-        (15, 55, 0.3, 0.7, 0.4, 0.75),
-        (140, 210, 0.15, 0.45, 0.3, 0.65),
-        (320, 360, 0.1, 0.45, 0.45, 0.8),
-        (0, 360, 0.0, 0.12, 0.3, 0.7),
-    ),
-    'grass': (
-        (75, 115, 0.35, 0.65, 0.5, 0.8),
-        (35, 65, 0.2, 0.6, 0.4, 0.8),
-        (140, 210, 0.1, 0.4, 0.35, 0.7),
-        (0, 360, 0.0, 0.12, 0.4, 0.8),
-    ),
-    'road': (
-        (0, 360, 0.0, 0.1, 0.25, 0.5),
-        (15, 45, 0.1, 0.4, 0.3, 0.7),
-        (200, 250, 0.1, 0.35, 0.3, 0.7),
-        (80, 150, 0.08, 0.3, 0.3, 0.65),
-    ),
-    'sidewalk': (
-        (20, 50, 0.05, 0.25, 0.55, 0.85),
-        (10, 50, 0.15, 0.5, 0.4, 0.8),
-        (190, 240, 0.1, 0.4, 0.35, 0.75),
-        (80, 150, 0.1, 0.4, 0.35, 0.7),
-    ),
-    'earth': (
-        (15, 40, 0.35, 0.65, 0.3, 0.6),
-        (0, 360, 0.0, 0.15, 0.35, 0.75),
-        (60, 120, 0.15, 0.45, 0.3, 0.65),
-        (200, 260, 0.08, 0.35, 0.3, 0.65),
-    ),
-    'water': (
-        (195, 235, 0.35, 0.7, 0.3, 0.65),
-        (80, 170, 0.15, 0.5, 0.3, 0.7),
-        (15, 50, 0.15, 0.5, 0.35, 0.75),
-        (0, 360, 0.0, 0.12, 0.35, 0.75),
-    ),
-    'thing': ((0, 360, 0.3, 0.75, 0.35, 0.85), (0, 360, 0.0, 0.15, 0.3, 0.9)),
-    'paintwork': ((0, 360, 0.45, 0.85, 0.55, 0.95), (0, 360, 0.0, 0.1, 0.55, 0.95)),
-    'jeans': ((200, 250, 0.2, 0.6, 0.15, 0.45), (0, 360, 0.0, 0.2, 0.15, 0.5)),
-    'skin': ((15, 30, 0.25, 0.6, 0.35, 0.9),),
-    'bark': ((15, 40, 0.2, 0.5, 0.25, 0.5),),
-    'glass': ((180, 240, 0.1, 0.35, 0.2, 0.45),),
-}
+_ROWS = (
+    # class, hue from, hue to, saturation from, to, value from, to
+    ('sky', 195, 225, 0.15, 0.5, 0.7, 0.98),
+    ('sky', 0, 360, 0.0, 0.12, 0.4, 0.9),
+    ('sky', 15, 45, 0.2, 0.6, 0.5, 0.9),
+    ('sky', 220, 280, 0.2, 0.5, 0.25, 0.6),
+    ('mountain', 245, 285, 0.2, 0.45, 0.3, 0.55),
+    ('mountain', 15, 45, 0.15, 0.5, 0.3, 0.7),
+    ('mountain', 0, 360, 0.0, 0.12, 0.3, 0.7),
+    ('mountain', 80, 150, 0.15, 0.5, 0.25, 0.6),
+    ('building', 5, 45, 0.25, 0.6, 0.5, 0.85),
+    ('building', 0, 360, 0.0, 0.15, 0.35, 0.85),
+    ('building', 190, 240, 0.15, 0.55, 0.4, 0.8),
+    ('building', 80, 150, 0.1, 0.45, 0.35, 0.75),
+    ('tree', 85, 135, 0.4, 0.7, 0.25, 0.5),
+    ('tree', 15, 55, 0.3, 0.7, 0.4, 0.75),
+    ('tree', 140, 210, 0.15, 0.45, 0.3, 0.65),
+    ('tree', 320, 360, 0.1, 0.45, 0.45, 0.8),
+    ('tree', 0, 360, 0.0, 0.12, 0.3, 0.7),
+    ('grass', 75, 115, 0.35, 0.65, 0.5, 0.8),
+    ('grass', 35, 65, 0.2, 0.6, 0.4, 0.8),
+    ('grass', 140, 210, 0.1, 0.4, 0.35, 0.7),
+    ('grass', 0, 360, 0.0, 0.12, 0.4, 0.8),
+    ('road', 0, 360, 0.0, 0.1, 0.25, 0.5),
+    ('road', 15, 45, 0.1, 0.4, 0.3, 0.7),
+    ('road', 200, 250, 0.1, 0.35, 0.3, 0.7),
+    ('road', 80, 150, 0.08, 0.3, 0.3, 0.65),
+    ('sidewalk', 20, 50, 0.05, 0.25, 0.55, 0.85),
+    ('sidewalk', 10, 50, 0.15, 0.5, 0.4, 0.8),
+    ('sidewalk', 190, 240, 0.1, 0.4, 0.35, 0.75),
+    ('sidewalk', 80, 150, 0.1, 0.4, 0.35, 0.7),
+    ('earth', 15, 40, 0.35, 0.65, 0.3, 0.6),
+    ('earth', 0, 360, 0.0, 0.15, 0.35, 0.75),
+    ('earth', 60, 120, 0.15, 0.45, 0.3, 0.65),
+    ('earth', 200, 260, 0.08, 0.35, 0.3, 0.65),
+    ('water', 195, 235, 0.35, 0.7, 0.3, 0.65),
+    ('water', 80, 170, 0.15, 0.5, 0.3, 0.7),
+    ('water', 15, 50, 0.15, 0.5, 0.35, 0.75),
+    ('water', 0, 360, 0.0, 0.12, 0.35, 0.75),
+    ('thing', 0, 360, 0.3, 0.75, 0.35, 0.85),
+    ('thing', 0, 360, 0.0, 0.15, 0.3, 0.9),
+    ('paintwork', 0, 360, 0.45, 0.85, 0.55, 0.95),
+    ('paintwork', 0, 360, 0.0, 0.1, 0.55, 0.95),
+    ('jeans', 200, 250, 0.2, 0.6, 0.15, 0.45),
+    ('jeans', 0, 360, 0.0, 0.2, 0.15, 0.5),
+    ('skin', 15, 30, 0.25, 0.6, 0.35, 0.9),
+    ('bark', 15, 40, 0.2, 0.5, 0.25, 0.5),
+    ('glass', 180, 240, 0.1, 0.35, 0.2, 0.45),
+)
+_PALETTES = {name: [ranges for row, *ranges in _ROWS if row == name] for name, *_ in _ROWS}
 # How often the first row is taken outright. Classes that form and place give away anyway take odd
 # colours more often, which keeps colour alone from being enough for all the others.
 _USUAL = {'sky': 0.75, 'sidewalk': 0.9, 'tree': 0.92, 'grass': 0.92, 'building': 0.92}
@@ -88,8 +74,8 @@ _USUAL_ELSE = 0.96
 
 
 def pick_colour(rng: np.random.Generator, name: str) -> np.ndarray:
-    """Draws an RGB colour in [0, 1] from the palette of a class."""
-    rows = PALETTES[name]
+    """Draw an RGB colour in [0, 1] from the palette of a class."""
+    rows = _PALETTES[name]
     usual = rng.random() < _USUAL.get(name, _USUAL_ELSE)
     row = 0 if usual else rng.integers(len(rows))
     hue0, hue1, sat0, sat1, val0, val1 = rows[row]
@@ -98,7 +84,7 @@ def pick_colour(rng: np.random.Generator, name: str) -> np.ndarray:
 
 
 def noise(rng: np.random.Generator, h: int, w: int, step_y: float, step_x: float) -> np.ndarray:
-    """Returns smooth noise, (h, w) in about [-1, 1], with features of the given size in pixels."""
+    """Return smooth noise, (h, w) in about [-1, 1], with features of the given size in pixels."""
     grid_h, grid_w = int(np.ceil(h / step_y)) + 3, int(np.ceil(w / step_x)) + 3
     grid = rng.uniform(-1, 1, (grid_h, grid_w)).astype(np.float32)
     fx, fy = rng.uniform(0, 1, 2)
@@ -204,29 +190,19 @@ def _stone(pattern: np.ndarray, x: float, y: float, radius: float, value: float)
     cv2.ellipse(pattern, centre, axes, 0, 0, 360, value, -1)
 
 
-PATTERNS: dict[str, Pattern] = {
-    'sky': clouds,
-    'mountain': ridges,
-    'building': facade,
-    'tree': leaves,
-    'grass': blades,
-    'road': asphalt,
-    'sidewalk': tiles,
-    'earth': pebbles,
-    'water': ripples,
+# Each class's pattern and the range of its strength, a cue that a small network finds early, besides form.
+_PATTERNS: dict[str, tuple[Pattern, float, float]] = {
+    'sky': (clouds, 0.12, 0.28),
+    'mountain': (ridges, 0.26, 0.34),
+    'building': (facade, 0.38, 0.5),
+    'tree': (leaves, 0.4, 0.5),
+    'grass': (blades, 0.3, 0.4),
+    'road': (asphalt, 0.12, 0.2),
+    'sidewalk': (tiles, 0.42, 0.55),
+    'earth': (pebbles, 0.24, 0.32),
+    'water': (ripples, 0.34, 0.44),
 }
-# The strength of a pattern is a cue that a small network finds early, besides its form.
-_CONTRASTS = {
-    'sky': (0.12, 0.28),
-    'mountain': (0.26, 0.34),
-    'building': (0.38, 0.5),
-    'tree': (0.4, 0.5),
-    'grass': (0.3, 0.4),
-    'road': (0.12, 0.2),
-    'sidewalk': (0.42, 0.55),
-    'earth': (0.24, 0.32),
-    'water': (0.34, 0.44),
-}
+_QUIET = (0.08, 0.2)
 
 
 def paint(
@@ -236,7 +212,7 @@ def paint(
     unit: float = 1.0,
     contrast: float = 0.3,
 ) -> Texture:
-    """Makes a texture from a colour and a pattern.
+    """Make a texture from a colour and a pattern.
 
     Args:
         rng: Source of randomness, used when the texture is applied.
@@ -258,7 +234,18 @@ def paint(
     return texture
 
 
-def class_texture(rng: np.random.Generator, name: str, unit: float) -> Texture:
-    """Makes a texture of one of the classes in `PATTERNS`, in a colour drawn for it."""
-    contrast = rng.uniform(*_CONTRASTS[name])
-    return paint(rng, pick_colour(rng, name), PATTERNS[name], unit, contrast)
+def class_texture(rng: np.random.Generator, name: str, unit: float, quiet: bool = False) -> Texture:
+    """Make a texture of one of the classes in ``_PATTERNS``, in a colour drawn for it.
+
+    Args:
+        rng: Source of randomness.
+        name: The class.
+        unit: Pixels per unit of the pattern.
+        quiet: Whether the pattern is to be faint, for a background.
+    """
+    pattern, low, high = _PATTERNS[name]
+    if quiet:  # the colour comes first here: another order would give a seed other pictures
+        colour = pick_colour(rng, name)
+        return paint(rng, colour, pattern, unit, rng.uniform(*_QUIET))
+    contrast = rng.uniform(low, high)
+    return paint(rng, pick_colour(rng, name), pattern, unit, contrast)

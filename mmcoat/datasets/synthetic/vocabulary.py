@@ -1,244 +1,15 @@
-"""The official class lists of ADE20K (SceneParse150) and COCO 2017, and their numbers."""
+"""The class lists of ADE20K and COCO, as the toolboxes hold them, and the numbers of their classes."""
 
-ADE20K_CLASSES = (
-    'wall',
-    'building',
-    'sky',
-    'floor',
-    'tree',
-    'ceiling',
-    'road',
-    'bed',
-    'windowpane',
-    'grass',
-    'cabinet',
-    'sidewalk',
-    'person',
-    'earth',
-    'door',
-    'table',
-    'mountain',
-    'plant',
-    'curtain',
-    'chair',
-    'car',
-    'water',
-    'painting',
-    'sofa',
-    'shelf',
-    'house',
-    'sea',
-    'mirror',
-    'rug',
-    'field',
-    'armchair',
-    'seat',
-    'fence',
-    'desk',
-    'rock',
-    'wardrobe',
-    'lamp',
-    'bathtub',
-    'railing',
-    'cushion',
-    'base',
-    'box',
-    'column',
-    'signboard',
-    'chest of drawers',
-    'counter',
-    'sand',
-    'sink',
-    'skyscraper',
-    'fireplace',
-    'refrigerator',
-    'grandstand',
-    'path',
-    'stairs',
-    'runway',
-    'case',
-    'pool table',
-    'pillow',
-    'screen door',
-    'stairway',
-    'river',
-    'bridge',
-    'bookcase',
-    'blind',
-    'coffee table',
-    'toilet',
-    'flower',
-    'book',
-    'hill',
-    'bench',
-    'countertop',
-    'stove',
-    'palm',
-    'kitchen island',
-    'computer',
-    'swivel chair',
-    'boat',
-    'bar',
-    'arcade machine',
-    'hovel',
-    'bus',
-    'towel',
-    'light',
-    'truck',
-    'tower',
-    'chandelier',
-    'awning',
-    'streetlight',
-    'booth',
-    'television receiver',
-    'airplane',
-    'dirt track',
-    'apparel',
-    'pole',
-    'land',
-    'bannister',
-    'escalator',
-    'ottoman',
-    'bottle',
-    'buffet',
-    'poster',
-    'stage',
-    'van',
-    'ship',
-    'fountain',
-    'conveyer belt',
-    'canopy',
-    'washer',
-    'plaything',
-    'swimming pool',
-    'stool',
-    'barrel',
-    'basket',
-    'waterfall',
-    'tent',
-    'bag',
-    'minibike',
-    'cradle',
-    'oven',
-    'ball',
-    'food',
-    'step',
-    'tank',
-    'trade name',
-    'microwave',
-    'pot',
-    'animal',
-    'bicycle',
-    'lake',
-    'dishwasher',
-    'screen',
-    'blanket',
-    'sculpture',
-    'hood',
-    'sconce',
-    'vase',
-    'traffic light',
-    'tray',
-    'ashcan',
-    'fan',
-    'pier',
-    'crt screen',
-    'plate',
-    'monitor',
-    'bulletin board',
-    'shower',
-    'radiator',
-    'glass',
-    'clock',
-    'flag',
-)
-"""The 150 classes in official order; a label image holds 1 for the first, 0 for none of them."""
+import contextlib
+import importlib
+import io
+from functools import cache
+from importlib.util import find_spec
 
-COCO_CLASSES = (
-    'person',
-    'bicycle',
-    'car',
-    'motorcycle',
-    'airplane',
-    'bus',
-    'train',
-    'truck',
-    'boat',
-    'traffic light',
-    'fire hydrant',
-    'stop sign',
-    'parking meter',
-    'bench',
-    'bird',
-    'cat',
-    'dog',
-    'horse',
-    'sheep',
-    'cow',
-    'elephant',
-    'bear',
-    'zebra',
-    'giraffe',
-    'backpack',
-    'umbrella',
-    'handbag',
-    'tie',
-    'suitcase',
-    'frisbee',
-    'skis',
-    'snowboard',
-    'sports ball',
-    'kite',
-    'baseball bat',
-    'baseball glove',
-    'skateboard',
-    'surfboard',
-    'tennis racket',
-    'bottle',
-    'wine glass',
-    'cup',
-    'fork',
-    'knife',
-    'spoon',
-    'bowl',
-    'banana',
-    'apple',
-    'sandwich',
-    'orange',
-    'broccoli',
-    'carrot',
-    'hot dog',
-    'pizza',
-    'donut',
-    'cake',
-    'chair',
-    'couch',
-    'potted plant',
-    'bed',
-    'dining table',
-    'toilet',
-    'tv',
-    'laptop',
-    'mouse',
-    'remote',
-    'keyboard',
-    'cell phone',
-    'microwave',
-    'oven',
-    'toaster',
-    'sink',
-    'refrigerator',
-    'book',
-    'clock',
-    'vase',
-    'scissors',
-    'teddy bear',
-    'hair drier',
-    'toothbrush',
-)
-"""The 80 categories in official order."""
+from mmcoat.compat import use_pytorch_ops
+from mmcoat.errors import UsageError
 
-# The category ids run from 1 to 90; COCO's makers dropped these ten after numbering them.
+# COCO's category ids run from 1 to 90; its makers dropped these ten after numbering them.
 _UNUSED_COCO_IDS = frozenset((12, 26, 29, 30, 45, 66, 68, 69, 71, 83))
 _SUPERCATEGORIES = (  # name, and the last category id that belongs to it
     ('person', 1),
@@ -256,13 +27,48 @@ _SUPERCATEGORIES = (  # name, and the last category id that belongs to it
 )
 
 
+@cache
+def ade20k_classes() -> tuple[str, ...]:
+    """Return ADE20K's 150 classes in official order.
+
+    Raises:
+        UsageError: MMSegmentation is not installed.
+    """
+    names = _classes('mmseg', 'ADE20KDataset', 'MMSegmentation')
+    return tuple(name.strip() for name in names)  # it calls the bed 'bed '
+
+
+@cache
+def coco_classes() -> tuple[str, ...]:
+    """Return COCO's 80 classes in official order.
+
+    Raises:
+        UsageError: MMDetection is not installed.
+    """
+    if find_spec('mmdet') is not None:
+        use_pytorch_ops()  # without MMCV's operators it is not imported
+    return _classes('mmdet', 'CocoDataset', 'MMDetection')
+
+
+def _classes(toolbox: str, dataset: str, title: str) -> tuple[str, ...]:
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # OneDL prints which siblings are missing
+            datasets = importlib.import_module(f'{toolbox}.datasets')
+    except ImportError as error:
+        raise UsageError(
+            f'the classes of {dataset} come from {title}, which cannot be imported ({error}): '
+            'install it, see README'
+        ) from None
+    return tuple(getattr(datasets, dataset).METAINFO['classes'])
+
+
 def ade20k_value(name: str) -> int:
-    """Returns the value of a class in an ADE20K label image, 1 to 150."""
-    return ADE20K_CLASSES.index(name) + 1
+    """Return the value of a class in an ADE20K label map, 1 to 150; 0 is none of them."""
+    return ade20k_classes().index(name) + 1
 
 
 def coco_categories() -> list[dict[str, object]]:
-    """Returns the `categories` entry of an official COCO annotation file."""
+    """Return the ``categories`` entry of an official COCO annotation file."""
     ids = [number for number in range(1, 91) if number not in _UNUSED_COCO_IDS]
     return [
         {
@@ -270,5 +76,5 @@ def coco_categories() -> list[dict[str, object]]:
             'id': number,
             'name': name,
         }
-        for number, name in zip(ids, COCO_CLASSES, strict=True)
+        for number, name in zip(ids, coco_classes(), strict=True)
     ]
