@@ -56,7 +56,8 @@ def select(backend: str, x: Tensor) -> ModuleType:
     need mmcoat's own operators. ``torch.compile`` gets what runs without it.
 
     Raises:
-        RuntimeError: ``backend`` is ``'fused'``, and its operations do not take ``x``.
+        RuntimeError: ``backend`` is ``'fused'``, and its operations do not take ``x``, or one failed its
+            trial on this device (``selfcheck.py``); ``'auto'`` puts the plain one in its place.
     """
     if backend == 'reference' or _exporting():
         return reference
@@ -69,9 +70,11 @@ def select(backend: str, x: Tensor) -> ModuleType:
             f'or above, got {x.dtype} on {x.device}; move the model and its input there, or choose '
             "backend='auto'"
         )
-    from . import fused
+    from . import fused, selfcheck
 
-    return fused
+    if torch.compiler.is_compiling() and not selfcheck.any_replaced:
+        return fused  # nothing is tried within a trace
+    return selfcheck.checked(fused, x, must=backend == 'fused')
 
 
 def _exporting() -> bool:

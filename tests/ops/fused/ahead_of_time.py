@@ -1,4 +1,4 @@
-"""Compile the kernels for sm_90 without a GPU: ``python -m tests.ops.fused.ahead_of_time [--all]``.
+"""Compile the kernels without a GPU: ``python -m tests.ops.fused.ahead_of_time [--all] [--targets 80 90]``.
 
 The operators run on the meta device, where launches are only recorded; each launch is then compiled as
 Triton's launcher would compile it. One line of JSON per kernel; needs Triton without TRITON_INTERPRET.
@@ -20,7 +20,10 @@ from mmcoat.ops.fused.launching import Launch, record_launches
 
 from .common import WIDTHS
 
-TARGET = ('cuda', 90, 32)  # H100, H200
+# compute capability: KiB of shared memory that a program may have (CUDA's programming guide, table of
+# technical specifications): A100; A40, RTX 30; L4, RTX 40; H100, H200; B200; RTX 50
+TARGETS = {80: 163, 86: 99, 89: 99, 90: 227, 100: 227, 120: 99}
+FEW = (19, 64)  # head widths that stand for all: not aligned, and the widest
 POINTERS = {torch.float32: '*fp32', torch.float16: '*fp16', torch.bfloat16: '*bf16'}
 
 
@@ -95,26 +98,29 @@ def resources(cubin: bytes) -> dict[str, int]:
     return dict(registers=int(found['REG']), stack=int(found['STACK']) + int(found['LOCAL']))
 
 
-def compile_launch(launch: Launch) -> dict[str, int | str]:
-    """Compile one launch for ``TARGET``."""
+def compile_launch(launch: Launch, target: int) -> dict[str, int | str]:
+    """Compile one launch for a compute capability."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
     signature, constants, attributes, options = specialise(launch)
     source = ASTSource(launch.function, signature, constants, attributes)
-    kernel = triton.compile(source, target=GPUTarget(*TARGET), options=options)
+    kernel = triton.compile(source, target=GPUTarget('cuda', target, 32), options=options)
     return dict(
         kernel=launch.name,
+        target=target,
         shared=kernel.metadata.shared,
         vector_loads=kernel.asm['ptx'].count('ld.global.v4'),
         **resources(kernel.asm['cubin']),
     )
 
 
-def cases(everything: bool) -> Iterator[tuple[str, int, torch.dtype]]:
+def cases(
+    everything: bool, widths: tuple[int, ...] = WIDTHS
+) -> Iterator[tuple[str, int, torch.dtype]]:
     """(function, head width, dtype): every head width once, in turn in bfloat16 and float32, or all."""
-    for place, width in enumerate(WIDTHS):
+    for place, width in enumerate(widths):
         dtypes = list(POINTERS) if everything else [list(POINTERS)[-1 if place % 2 == 0 else 0]]
         for dtype in dtypes:
             yield 'run_attention', width, dtype
@@ -125,17 +131,22 @@ def cases(everything: bool) -> Iterator[tuple[str, int, torch.dtype]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--all', action='store_true', help='every head width in every dtype')
+    parser.add_argument('--few', action='store_true', help=f'head widths {FEW} only')
+    parser.add_argument('--targets', type=int, nargs='+', default=[90], choices=list(TARGETS))
+    args = parser.parse_args()
     done = set()
-    for function, width, dtype in cases(parser.parse_args().all):
+    for function, width, dtype in cases(args.all, FEW if args.few else WIDTHS):
         with record_launches() as record:
             globals()[function](
                 *((width, dtype) if function == 'run_attention' else (8 * width, dtype))
             )
         for launch in record:
             key = launch.name, str(specialise(launch))
-            if key not in done:
-                done.add(key)
-                row = dict(width=width, dtype=str(dtype), **compile_launch(launch))
+            if key in done:
+                continue
+            done.add(key)
+            for target in args.targets:
+                row = dict(width=width, dtype=str(dtype), **compile_launch(launch, target))
                 sys.stdout.write(json.dumps(row) + '\n')
 
 
