@@ -1,24 +1,24 @@
 """Weights: the names of the published files, fetching, safe reading, strict loading, conversion.
 
-``published`` lists the authors' files, ``fetch`` brings them into PyTorch's hub cache, ``reading`` opens
-files without running code from them, ``formats`` translates official, timm and MMDetection 2.x parameter
-names, ``loading`` puts weights into a backbone and refuses what does not fit, ``convert`` and ``publish``
+``published`` lists the authors' files, ``fetch`` brings them into PyTorch's hub cache, ``files`` opens
+files without running code from them, ``names`` translates official, timm and MMDetection 2.x parameter
+names, ``load`` puts weights into a backbone and refuses what does not fit, ``convert`` and ``publish``
 write files.
 """
 
 from .errors import CheckpointError
-from .fetching import fetch
-from .formats import convert_in_place, guess_arch, own_state_dict
-from .loading import load_backbone
-from .published import Published, find_published
-from .published import list_published as list  # noqa: A004  mmcoat.checkpoints.list()
-from .reading import (
+from .fetch import fetch
+from .files import (
     allow_safe_globals,
     ensure_safe,
     find_state_dict,
     read_checkpoint,
     register_with_mmengine,
 )
+from .load import load_backbone
+from .names import convert_in_place, guess_arch, own_state_dict
+from .published import Published, find_published
+from .published import list_published as list  # noqa: A004  mmcoat.checkpoints.list()
 from .whole_models import classifier_in_place, unwrap_in_place
 
 allow_safe_globals()

@@ -16,7 +16,8 @@ from .conversion import Conversion, Form
 from .deformable_detr import OFFICIAL_MARK as DEFORMABLE_DETR_MARK
 from .deformable_detr import mmdet_name, mmdet_state_dict
 from .errors import CheckpointError
-from .formats import (
+from .files import check_numbers, find_state_dict, read_checkpoint
+from .names import (
     CLASSIFIER,
     OFFICIAL_MARK,
     OWN_MARK,
@@ -26,7 +27,6 @@ from .formats import (
     own_name,
     own_state_dict,
 )
-from .reading import check_numbers, find_state_dict, read_checkpoint
 from .writing import write_checkpoint
 
 TARGETS = ('own', 'official', 'timm')

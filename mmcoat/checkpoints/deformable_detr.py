@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .errors import CheckpointError
-from .formats import drop_classifier, mismatches, own_state_dict
+from .names import drop_classifier, mismatches, own_state_dict
 from .whole_models import unwrap_in_place
 
 # every official file has it; MMDetection's names do not begin with 'transformer.'

@@ -12,8 +12,8 @@ from torch import Tensor
 from mmcoat.version import __version__
 
 from .errors import CheckpointError
-from .fetching import file_sha256
-from .reading import check_numbers, find_state_dict, read_checkpoint
+from .fetch import file_sha256
+from .files import check_numbers, find_state_dict, read_checkpoint
 from .writing import write_checkpoint
 
 # What is kept of MMEngine's meta: inferencers need the classes. Its config text and environment hold

@@ -7,7 +7,7 @@ translate it themselves while they load, and tools, ``load_from`` and inferencer
 from collections.abc import Mapping
 from typing import Any
 
-from .formats import OFFICIAL_MARK, own_name
+from .names import OFFICIAL_MARK, own_name
 
 CLASSIFIER_HEAD = 'head.'  # official: a Linear; MMPretrain's LinearClsHead calls it head.fc
 

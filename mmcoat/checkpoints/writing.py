@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from .errors import CheckpointError
-from .reading import find_state_dict
+from .files import find_state_dict
 
 
 def write_checkpoint(checkpoint: Mapping[str, Any], path: Path, force: bool = False) -> None:

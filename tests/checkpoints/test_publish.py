@@ -11,7 +11,7 @@ import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 
 from mmcoat.checkpoints import CheckpointError
-from mmcoat.checkpoints.fetching import HASH_IN_NAME
+from mmcoat.checkpoints.fetch import HASH_IN_NAME
 from mmcoat.checkpoints.publish import publish
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'publish_model.py'

@@ -20,7 +20,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from .errors import CheckpointError
-from .fetching import fetch, is_remote
+from .fetch import fetch, is_remote
 from .published import SCHEME, SITE
 
 _DTYPES = ('float64', 'float32', 'float16', 'int64', 'int32', 'uint8', 'bool')

@@ -6,7 +6,8 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from .errors import CheckpointError
-from .formats import (
+from .files import check_numbers, find_state_dict, read_checkpoint
+from .names import (
     OFFICIAL_MARK,
     OWN_MARK,
     drop_classifier,
@@ -14,7 +15,6 @@ from .formats import (
     mismatches,
     own_state_dict,
 )
-from .reading import check_numbers, find_state_dict, read_checkpoint
 
 FIRST_CONV = 'stages.0.patch_embed.proj.weight'
 

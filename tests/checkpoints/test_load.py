@@ -7,8 +7,8 @@ import torch
 
 from mmcoat import ARCH_ZOO, CoaT
 from mmcoat.checkpoints import CheckpointError, guess_arch, load_backbone, own_state_dict
-from mmcoat.checkpoints.formats import own_name
-from mmcoat.checkpoints.loading import backbone_weights
+from mmcoat.checkpoints.load import backbone_weights
+from mmcoat.checkpoints.names import own_name
 from tests.checkpoints import files
 
 ARCH = 'tiny'  # the smallest with parallel blocks

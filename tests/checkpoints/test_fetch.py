@@ -3,6 +3,7 @@
 import hashlib
 import socket
 import struct
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -13,8 +14,8 @@ import pytest
 import torch
 
 from mmcoat import checkpoints
-from mmcoat.checkpoints import CheckpointError, fetch, reading
-from mmcoat.checkpoints.fetching import WrongHashError, cache_dir, fetch_file, fetch_published
+from mmcoat.checkpoints import CheckpointError, ensure_safe, fetch, read_checkpoint
+from mmcoat.checkpoints.fetch import WrongHashError, cache_dir, fetch_file, fetch_published
 from mmcoat.checkpoints.published import PUBLISHED, SITE, TASKS, find_published
 
 DATA = bytes(range(256)) * 1024  # 256 kB
@@ -337,9 +338,9 @@ def test_published_names_everywhere(server, monkeypatch, tmp_path):
     sha256 = hashlib.sha256(server.data).hexdigest()[:8]
     entry = entry_at(server, sha256=sha256)
     known = {'mmcoat://a': entry, f'{SITE}a.pth': entry}
-    monkeypatch.setattr('mmcoat.checkpoints.fetching.find_published', known.get)
+    monkeypatch.setattr(sys.modules[fetch.__module__], 'find_published', known.get)
     for source in ('mmcoat://a', f'{SITE}a.pth'):
-        assert reading.read_checkpoint(source)['model']['cls_token1'].sum() == 2
-        assert reading.ensure_safe(source) == str(cache_dir() / entry.file_name)
+        assert read_checkpoint(source)['model']['cls_token1'].sum() == 2
+        assert ensure_safe(source) == str(cache_dir() / entry.file_name)
         assert CheckpointLoader.load_checkpoint(source)['model']['cls_token1'].sum() == 2
     assert len(server.requests) == 1
