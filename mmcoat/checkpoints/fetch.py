@@ -1,13 +1,23 @@
-"""Fetch files into PyTorch's hub cache: resumed when broken off, verified before use."""
+"""Fetch files into PyTorch's hub cache: one process at a time, resumed when broken off, verified before use.
 
+``torch.hub.download_url_to_file`` would be shorter, but has no timeout, waits for a server that sends a byte
+now and then as long as that likes, and takes a file that was cut off for a whole one where no hash is known.
+So the loop that copies is ours. Going on where a download broke off adds some fifteen lines to it:
+worth it, for detectors have hundreds of megabytes, and a slow server that was given up would start from
+nothing each time.
+"""
+
+import concurrent.futures
 import hashlib
 import http.client
 import logging
 import re
+import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 from filelock import FileLock
@@ -16,14 +26,20 @@ from mmengine.logging import print_log
 from .errors import CheckpointError
 from .published import SCHEME, Published, find_published
 
-TIMEOUT = 30.0  # seconds without a byte
 ATTEMPTS = 3  # of one call, each going on where the last broke off
 CHUNK = 1 << 20
-HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.\w+$')  # PyTorch's and OpenMMLab's convention
+TIMEOUT = 30.0  # seconds without a byte
+PATIENCE = 60.0  # seconds until a server has answered, and in which each LEAST bytes must come
+LEAST = 256 * 1024  # 4 kB/s: whoever has less gets the file elsewhere and places it by hand
+_DATE = re.compile(r'(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])')
+
+
+class WrongHashError(CheckpointError):
+    """A file is not the one that its name promises."""
 
 
 class _TransferError(Exception):
-    """The connection ended early; what has come is kept."""
+    """The connection ended early, or is too slow; what has come is kept."""
 
 
 def cache_dir() -> Path:
@@ -34,6 +50,15 @@ def cache_dir() -> Path:
 def is_remote(source: str | Path) -> bool:
     """Say whether ``source`` is a URL or an ``mmcoat://`` name rather than a local path."""
     return str(source).startswith(('http://', 'https://', SCHEME))
+
+
+def hash_in_name(name: str) -> str | None:
+    """Return the first digits of a SHA-256 that a file name ends in, by PyTorch's and OpenMMLab's convention.
+
+    ``model-1a2b3c4d.pth`` has them; ``model-20241231.pth`` has a date, which few hashes look like.
+    """
+    match = re.search(r'-([0-9a-f]{8,64})\.\w+$', name)
+    return match[1] if match and not _DATE.fullmatch(match[1]) else None
 
 
 def fetch(source: str) -> Path:
@@ -53,9 +78,9 @@ def fetch(source: str) -> Path:
     if entry is not None:
         return fetch_published(entry)
     name = source.split('?')[0].split('#')[0].rstrip('/').rsplit('/', 1)[-1]
-    match = HASH_IN_NAME.search(name)
-    if match:
-        return fetch_file(source, cache_dir() / name, match.group(1))
+    sha256 = hash_in_name(name)
+    if sha256:
+        return fetch_file(source, cache_dir() / name, sha256)
     folder = hashlib.sha256(source.encode()).hexdigest()[:12]
     return fetch_file(source, cache_dir() / folder / name)
 
@@ -66,36 +91,25 @@ def fetch_published(entry: Published) -> Path:
     Raises:
         CheckpointError: Neither is to be had, or the authors' file has the wrong hash.
     """
-    path = cache_dir() / entry.file_name
-    if entry.mirror is None or path.is_file():
-        return fetch_file(entry.url, path, entry.sha256)
     try:
-        return fetch_file(entry.url, path, entry.sha256)
+        return fetch_file(entry.url, cache_dir() / entry.file_name, entry.sha256)
     except WrongHashError:
         raise
     except CheckpointError as error:
+        if entry.mirror is None:
+            raise
         message = (
             f'{error}. Trying the mirror {entry.mirror}, whose hash is not published: it is '
             'verified only by loading it strictly'
         )
         print_log(message, logger='current', level=logging.WARNING)
         try:
-            return fetch_file(entry.mirror, cache_dir() / entry.mirror_file_name)
+            return fetch_file(entry.mirror, cache_dir() / str(entry.mirror_file_name))
         except CheckpointError as second:
             raise CheckpointError(f'{error}; the mirror did not help: {second}') from None
 
 
-class WrongHashError(CheckpointError):
-    """A file is not the one that its name promises."""
-
-
-def fetch_file(
-    url: str,
-    path: Path,
-    sha256: str | None = None,
-    timeout: float = TIMEOUT,
-    attempts: int = ATTEMPTS,
-) -> Path:
+def fetch_file(url: str, path: Path, sha256: str | None = None) -> Path:
     """Return ``path``, downloaded from ``url`` if it does not exist yet.
 
     An incomplete download stays beside it as ``.part``, and a later call goes on from there (without a known
@@ -105,8 +119,6 @@ def fetch_file(
         url: http(s) address.
         path: Where the file belongs.
         sha256: First digits of its SHA-256, None if they are not known.
-        timeout: Seconds without a byte before an attempt ends.
-        attempts: How often to go on after a broken connection.
 
     Raises:
         WrongHashError: The file has another hash. It is not deleted.
@@ -117,51 +129,52 @@ def fetch_file(
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f'{path}.lock'):
                 if not path.is_file():  # nor brought by the process that held the lock
-                    _download(url, path, sha256, timeout, attempts)
+                    _download(url, path, sha256)
         except OSError as error:  # of the cache; those of the network are treated in _download
             raise CheckpointError(f'cannot write {path} for {url}: {error}') from None
-    if sha256 is not None:
-        _verify(path, sha256, f'delete {path} to fetch {url} again')
+    _verify(path, sha256, f'delete {path} to fetch {url} again')
     return path
 
 
-def _download(url: str, path: Path, sha256: str | None, timeout: float, attempts: int) -> None:
-    part = path.with_name(path.name + '.part')
-    if sha256 is None:
-        part.unlink(missing_ok=True)
-    resumed = part.is_file()
-    _transfer_with_retries(url, path, part, sha256, timeout, attempts)
-    if sha256 is not None:
+def _download(url: str, path: Path, sha256: str | None) -> None:
+    part, remedy = path.with_name(f'{path.name}.part'), f'place the file at {path} by hand'
+    broken: Exception | None = None
+    for _ in range(ATTEMPTS):
+        if sha256 is None:
+            part.unlink(missing_ok=True)
+        resumed = part.is_file()
         try:
-            _check_part(url, part, sha256)
-        except WrongHashError:
-            if not resumed:
-                raise
-            # The old piece may be of another version of the file: once more, from the start.
-            _transfer_with_retries(url, path, part, sha256, timeout, attempts)
-            _check_part(url, part, sha256)
-    part.replace(path)
+            _transfer(url, part)
+        except _TransferError as error:
+            broken = error
+            continue
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            told = not isinstance(error, urllib.error.HTTPError) and getattr(error, 'reason', None)
+            raise CheckpointError(f'cannot fetch {url} ({told or error}); {remedy}') from None
+        if _fits(part, sha256):
+            part.replace(path)
+            return
+        if not resumed:
+            aside = part.with_suffix(f'.{_sha256(part)[:8]}.bad')
+            _verify(part.replace(aside), sha256, f'it came from {url}')
+        part.unlink()  # the old piece may be of another version of the file: once more, from the start
+    raise CheckpointError(
+        f'the download of {url} broke off {ATTEMPTS} times ({broken}); run it again, or {remedy}'
+    )
 
 
-def _check_part(url: str, part: Path, sha256: str) -> None:
-    """Verify a complete download; a wrong one is put aside under its own hash."""
-    found = file_sha256(part)
-    if not found.startswith(sha256):
-        aside = part.with_suffix(f'.{found[:8]}.bad')
-        part.replace(aside)
-        _verify(aside, sha256, f'it came from {url}', found)
-
-
-def _verify(path: Path, sha256: str, hint: str, found: str | None = None) -> None:
-    found = found or file_sha256(path)
-    if not found.startswith(sha256):
+def _verify(path: Path, sha256: str | None, hint: str) -> None:
+    if not _fits(path, sha256):
         raise WrongHashError(
-            f'{path} is refused: its SHA-256 is {found}, it should begin with {sha256}; {hint}'
+            f'{path} is refused: its SHA-256 is {_sha256(path)}, it should begin with {sha256}; {hint}'
         )
 
 
-def file_sha256(path: Path) -> str:
-    """Return the hex digits of a file's SHA-256."""
+def _fits(path: Path, sha256: str | None) -> bool:
+    return sha256 is None or _sha256(path).startswith(sha256)
+
+
+def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open('rb') as file:
         while chunk := file.read(CHUNK):
@@ -169,63 +182,49 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _transfer_with_retries(
-    url: str, path: Path, part: Path, sha256: str | None, timeout: float, attempts: int
-) -> None:
-    remedy = f'place the file at {path} by hand'
-    for attempt in range(1, attempts + 1):
-        try:
-            return _transfer(url, part, timeout, resume=sha256 is not None)
-        except _TransferError as error:
-            if attempt == attempts:
-                raise CheckpointError(
-                    f'the download of {url} broke off {attempts} times ({error}); '
-                    f'run it again, or {remedy}'
-                ) from None
-        except urllib.error.HTTPError as error:
-            raise CheckpointError(
-                f'cannot fetch {url}: the server says {error.code} {error.reason}; {remedy}'
-            ) from None
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = getattr(error, 'reason', None) or error
-            raise CheckpointError(f'cannot fetch {url} ({reason}); {remedy}') from None
-    raise AssertionError('unreachable: the last attempt returns or raises')
-
-
-def _transfer(url: str, part: Path, timeout: float, resume: bool) -> None:
+def _transfer(url: str, part: Path) -> None:
     """Download ``url`` to ``part``, or the rest of it.
 
     Raises:
-        _TransferError: It ended before the end.
+        _TransferError: It ended before the end, was too slow, or does not go on from what has come.
         OSError: No connection, or a refusal of the server.
     """
-    start = part.stat().st_size if resume and part.is_file() else 0
+    start = part.stat().st_size if part.is_file() else 0
     headers = {'User-Agent': 'mmcoat', **({'Range': f'bytes={start}-'} if start else {})}
     try:
-        response = urllib.request.urlopen(
-            urllib.request.Request(url, headers=headers), timeout=timeout
-        )
+        response = _open(urllib.request.Request(url, headers=headers))
     except urllib.error.HTTPError as error:
         if error.code != 416 or not start:
             raise
-        if error.headers.get('Content-Range') != f'bytes */{start}':
-            part.unlink()  # longer than the file: no piece of it
-            return _transfer(url, part, timeout, resume=False)
-        return None  # all of it has come before
+        part.unlink()  # as long as the file, or longer: no piece of it
+        raise _TransferError('more had come before than the file has') from None
     with response:
-        if start and not _continues(response, start):
-            start = 0
+        if not response.headers.get('Content-Range', '').startswith(f'bytes {start}-'):
+            start = 0  # the server sends the whole file again
         length = response.headers.get('Content-Length')
         total = start + int(length) if length is not None else None
         with part.open('ab' if start else 'wb') as file:
             _copy(response, file, start, total, part.name.removesuffix('.part'))
-    return None
 
 
-def _continues(response: http.client.HTTPResponse, start: int) -> bool:
-    """Say whether a server sends the rest from ``start`` on, and not the whole file again."""
-    content_range = response.headers.get('Content-Range', '')
-    return response.status == 206 and content_range.startswith(f'bytes {start}-')
+def _open(request: urllib.request.Request) -> Any:
+    """Return the response to ``request``; give up after PATIENCE, whatever the server sends meanwhile.
+
+    ``urlopen``'s own timeout starts again at each byte. A thread that waits for such a server holds nothing.
+    """
+    answer: concurrent.futures.Future = concurrent.futures.Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(urllib.request.urlopen(request, timeout=TIMEOUT))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    concurrent.futures.wait([answer], PATIENCE)
+    if not answer.done():
+        raise TimeoutError(f'no whole answer in {PATIENCE:g} s')
+    return answer.result()
 
 
 def _copy(
@@ -236,21 +235,24 @@ def _copy(
     from rich.console import Console
 
     columns = [rich.TextColumn('{task.description}'), rich.BarColumn(), rich.DownloadColumn()]
-    with rich.Progress(
-        *columns, rich.TimeRemainingColumn(), console=Console(stderr=True)
-    ) as progress:
+    progress = rich.Progress(*columns, rich.TimeRemainingColumn(), console=Console(stderr=True))
+    since, before = time.monotonic(), done
+    with progress:
         task = progress.add_task(name, total=total, completed=done)
-        while True:
-            try:
-                chunk = response.read1(CHUNK)
-            except (OSError, http.client.HTTPException) as error:
-                raise _TransferError(
-                    f'after {done} bytes: {error or type(error).__name__}'
-                ) from None
-            if not chunk:
-                break
+        while chunk := _read(response, done):
             file.write(chunk)
             done += len(chunk)
             progress.update(task, completed=done)
+            if time.monotonic() - since > PATIENCE:
+                if done - before < LEAST:
+                    raise _TransferError(f'only {done - before} bytes in {PATIENCE:g} s')
+                since, before = time.monotonic(), done
     if total is not None and done != total:
         raise _TransferError(f'after {done} of {total} bytes')
+
+
+def _read(response: http.client.HTTPResponse, done: int) -> bytes:
+    try:
+        return response.read1(CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _TransferError(f'after {done} bytes: {error or type(error).__name__}') from None

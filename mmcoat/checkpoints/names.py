@@ -1,85 +1,147 @@
-"""Parameter names: the official code's, timm's and MMDetection 2.x's, and mmcoat's.
+"""Parameter names: one table between the official code's and mmcoat's, read in both directions.
 
-The three foreign forms share the official names. They hold shared modules under several names (each block
-repeats its stage's position encodings, a parallel block its MLP); here every tensor has one name. Aliases
-are checked to be equal before they are dropped.
+timm, MMDetection 2.x, Detectron2 and Deformable DETR hold a backbone under the official names, with something
+before them. Official files hold shared modules under several names (each block repeats its stage's position
+encodings, a parallel block its MLP); here every tensor has one name. Aliases are checked to be equal
+before they are dropped.
 """
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from mmcoat.arch import ARCH_ZOO
 
 from .errors import CheckpointError
 
 OFFICIAL_MARK = 'cls_token1'  # every official file has it, no file of ours
 OWN_MARK = 'stages.0.cls_token'
-
-# (official name, our name); {s} stands for the stage, from 1 there and from 0 here.
-_RULES = [
-    (r'cls_token(?P<s>\d+)', r'stages.{s}.cls_token'),
-    (r'patch_embed(?P<s>\d+)\.(?P<r>.+)', r'stages.{s}.patch_embed.{r}'),
-    (r'cpe(?P<s>\d+)\.(?P<r>.+)', r'stages.{s}.cpe.{r}'),
-    (r'crpe(?P<s>\d+)\.conv_list\.(?P<r>.+)', r'stages.{s}.crpe.convs.{r}'),
-    (r'serial_blocks(?P<s>\d+)\.\d+\.cpe\.(?P<r>.+)', r'stages.{s}.cpe.{r}'),
-    (
-        r'serial_blocks(?P<s>\d+)\.\d+\.factoratt_crpe\.crpe\.conv_list\.(?P<r>.+)',
-        r'stages.{s}.crpe.convs.{r}',
-    ),
-    (
-        r'serial_blocks(?P<s>\d+)\.(?P<b>\d+)\.factoratt_crpe\.(?P<r>.+)',
-        r'stages.{s}.blocks.{b}.attn.{r}',
-    ),
-    (r'serial_blocks(?P<s>\d+)\.(?P<b>\d+)\.(?P<r>.+)', r'stages.{s}.blocks.{b}.{r}'),
-    (
-        r'parallel_blocks\.(?P<b>\d+)\.norm(?P<n>[12])(?P<s>\d+)\.(?P<r>.+)',
-        r'parallel_blocks.{b}.branches.{s}.norm{n}.{r}',
-    ),
-    (
-        r'parallel_blocks\.\d+\.factoratt_crpe(?P<s>\d+)\.crpe\.conv_list\.(?P<r>.+)',
-        r'stages.{s}.crpe.convs.{r}',
-    ),
-    (
-        r'parallel_blocks\.(?P<b>\d+)\.factoratt_crpe(?P<s>\d+)\.(?P<r>.+)',
-        r'parallel_blocks.{b}.branches.{s}.attn.{r}',
-    ),
-    (r'parallel_blocks\.(?P<b>\d+)\.mlp\d+\.(?P<r>.+)', r'parallel_blocks.{b}.mlp.{r}'),
-    (r'norm(?P<s>\d+)\.(?P<r>.+)', r'norms.{s}.{r}'),
-    (r'(?P<r>aggregate\..+)', r'{r}'),
-]
-_COMPILED = [(re.compile(pattern), target) for pattern, target in _RULES]
-
-# Every name that a CoaT backbone of ours can have.
-_W = r'(weight|bias)'
-_ATTENTION = rf'(norm[12]|attn\.(qkv|proj))\.{_W}'
-_OWN = re.compile(
-    rf'stages\.\d+\.(cls_token|patch_embed\.(proj|norm)\.{_W}|cpe\.proj\.{_W}|crpe\.convs\.\d+\.{_W})'
-    rf'|stages\.\d+\.blocks\.\d+\.({_ATTENTION}|mlp\.fc[12]\.{_W})'
-    rf'|parallel_blocks\.\d+\.(branches\.\d+\.{_ATTENTION}|mlp\.fc[12]\.{_W})'
-    rf'|norms\.\d+\.{_W}|aggregate\.{_W}'
-)
-
+BACKBONE = 'backbone.'  # before a backbone's names in the models of the toolboxes
+HEAD, OWN_HEAD = (
+    'head.',
+    'head.fc.',
+)  # a classifier's Linear: official, and MMPretrain's LinearClsHead
 # What a backbone without use for it leaves out: the classifier, and the final norms of the class embedding.
 CLASSIFIER = re.compile(r'(norms\.\d+|aggregate|head)\.')
 
+# {s}: stage, {b}: serial block, {p}: parallel block, {i}: convolution of the CRPE.
+_PLAIN = dict.fromkeys('sbpil', r'\d+')
+_PARTS = dict(e='proj|norm', a='qkv|proj', f='fc[12]', m=r'norm[12]|mlp\.fc[12]', n='[12]')
+_FIELDS = {**_PLAIN, **_PARTS, 'w': 'weight|bias', 'c': 'encoder|decoder', 'r': '.+'}
 
-def own_name(key: str) -> str | None:
+
+class Template:
+    """A pattern of names such as ``cls_token{s}``: finds the fields in a name, and makes a name of fields.
+
+    Args:
+        text: The pattern.
+        first_stage: Number that the first stage has in these names; in the fields it is 0.
+    """
+
+    def __init__(self, text: str, first_stage: int = 0):
+        self.text, self.first_stage = text, first_stage
+        self.fields = set(re.findall(r'\{(\w)\}', text))
+        pattern = re.sub(r'\\\{(\w)\\\}', lambda m: f'(?P<{m[1]}>{_FIELDS[m[1]]})', re.escape(text))
+        self._regex = re.compile(pattern)
+
+    def match(self, name: str) -> dict[str, str] | None:
+        """Return the fields of ``name``, None where it is not of this pattern."""
+        found = self._regex.fullmatch(name)
+        return found and self._shift(found.groupdict(), -self.first_stage)
+
+    def fill(self, fields: Mapping[str, str]) -> str:
+        """Return the name that has these fields."""
+        return self.text.format(**self._shift(fields, self.first_stage))
+
+    @staticmethod
+    def _shift(fields: Mapping[str, str], by: int) -> dict[str, str]:
+        moved = {'s': str(int(fields['s']) + by)} if by and 's' in fields else {}
+        return {**fields, **moved}
+
+
+Table = list[tuple[Template, Template]]
+
+
+def table(text: str, first_stage: int = 0) -> Table:
+    """Read a table of names: one pattern a line, the foreign name and ours."""
+    rows = [line.split() for line in text.strip().splitlines()]
+    return [(Template(foreign, first_stage), Template(own)) for foreign, own in rows]
+
+
+# The table: official, ours. Where ours recur, the first row is the tensor and the others are its aliases. A
+# field that only the official name has counts through the blocks or scales that share the tensor.
+TABLE = table(
+    """
+    cls_token{s}                                                 stages.{s}.cls_token
+    patch_embed{s}.{e}.{w}                                       stages.{s}.patch_embed.{e}.{w}
+    cpe{s}.proj.{w}                                              stages.{s}.cpe.proj.{w}
+    serial_blocks{s}.{b}.cpe.proj.{w}                            stages.{s}.cpe.proj.{w}
+    crpe{s}.conv_list.{i}.{w}                                    stages.{s}.crpe.convs.{i}.{w}
+    serial_blocks{s}.{b}.factoratt_crpe.crpe.conv_list.{i}.{w}   stages.{s}.crpe.convs.{i}.{w}
+    parallel_blocks.{p}.factoratt_crpe{s}.crpe.conv_list.{i}.{w} stages.{s}.crpe.convs.{i}.{w}
+    serial_blocks{s}.{b}.factoratt_crpe.{a}.{w}                  stages.{s}.blocks.{b}.attn.{a}.{w}
+    serial_blocks{s}.{b}.{m}.{w}                                 stages.{s}.blocks.{b}.{m}.{w}
+    parallel_blocks.{p}.norm{n}{s}.{w}                           parallel_blocks.{p}.branches.{s}.norm{n}.{w}
+    parallel_blocks.{p}.factoratt_crpe{s}.{a}.{w}                parallel_blocks.{p}.branches.{s}.attn.{a}.{w}
+    parallel_blocks.{p}.mlp{s}.{f}.{w}                           parallel_blocks.{p}.mlp.{f}.{w}
+    norm{s}.{w}                                                  norms.{s}.{w}
+    aggregate.{w}                                                aggregate.{w}
+    """,
+    first_stage=1,
+)
+_BLOCKS = (
+    Template('stages.{s}.blocks.{b}.{r}'),
+    Template('parallel_blocks.{p}.branches.{s}.{r}'),
+)
+
+
+def translate(name: str, names: Table = TABLE) -> str | None:
     """Return our name of an official one, None for a name that the official backbone does not have."""
-    for pattern, target in _COMPILED:
-        match = pattern.fullmatch(key)
-        if match:
-            groups = match.groupdict()
-            if 's' in groups:
-                groups['s'] = str(int(groups['s']) - 1)
-            return target.format(**groups)
+    for official, own in names:
+        fields = official.match(name)
+        if fields is not None:
+            return own.fill(fields)
     return None
 
 
-def is_own_name(key: str) -> bool:
+def is_own_name(name: str) -> bool:
     """Say whether a CoaT backbone of ours, of any number of stages, can have a tensor of that name."""
-    return _OWN.fullmatch(key) is not None
+    return any(own.match(name) is not None for _, own in TABLE)
+
+
+def official_names(name: str, places: list[dict[str, str]]) -> list[str]:
+    """Return the official name of one of ours, and then its aliases.
+
+    Args:
+        name: Name in a backbone of ours.
+        places: Of that backbone, as :func:`find_places` returns them.
+    """
+    found = []
+    for official, own in TABLE:
+        fields = own.match(name)
+        if fields is None:
+            continue
+        if official.fields <= fields.keys():
+            found.append(official.fill(fields))
+            continue
+        for place in places:
+            if place.keys() <= official.fields and place.items() <= {**place, **fields}.items():
+                found.append(official.fill({**place, **fields}))
+    return found
+
+
+def find_places(names: Iterable[str]) -> list[dict[str, str]]:
+    """Return where blocks are: stage and number of each serial one, number and scale of each parallel one."""
+    found = {}
+    for name in names:
+        for mark in _BLOCKS:
+            fields = mark.match(name)
+            if fields:
+                del fields['r']
+                found[tuple(fields.items())] = fields
+    return list(found.values())
 
 
 def own_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -90,93 +152,55 @@ def own_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     if OFFICIAL_MARK not in state_dict:
         return dict(state_dict)
+    return merge(state_dict, {key: translate(key) or key for key in state_dict})[0]
+
+
+def merge(
+    state_dict: Mapping[str, Tensor], names: Mapping[str, str]
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Rename tensors; of those that get one name, keep the first.
+
+    Args:
+        state_dict: Tensors by their old names.
+        names: New name of each old one.
+
+    Returns:
+        {new name: tensor}, and {new name: old name of the tensor that was kept}.
+
+    Raises:
+        CheckpointError: Tensors of one new name are not equal.
+    """
     result: dict[str, Tensor] = {}
     source: dict[str, str] = {}
     for key, value in state_dict.items():
-        name = own_name(key) or key
+        name = names[key]
         if name in result and not _same(result[name], value):
             raise CheckpointError(
                 f'{key} and {source[name]} are one shared tensor in CoaT, but differ in this file: '
                 'it is damaged, or was trained with modules that are not shared'
             )
-        if name not in result:
-            result[name], source[name] = value, key
-    return result
+        result.setdefault(name, value)
+        source.setdefault(name, key)
+    return result, source
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
     return a is b or (a.shape == b.shape and a.dtype == b.dtype and torch.equal(a, b))
 
 
-def drop_classifier(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Leave out the classifier's tensors that ``model`` has no place for, and nothing else."""
-    expected = model.state_dict().keys()
-    return {
-        key: value
-        for key, value in state_dict.items()
-        if key in expected or not CLASSIFIER.match(key)
-    }
-
-
-def convert_in_place(state_dict: dict[str, Any], prefix: str, model: nn.Module) -> None:
-    """Translate the official names under ``prefix`` of ``state_dict``; leave all others alone.
-
-    Raises:
-        CheckpointError: The official weights do not fit. MMEngine's loader would log that and go on.
-    """
-    if prefix + OFFICIAL_MARK not in state_dict:
-        return
-    inner = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
-    weights, expected = drop_classifier(own_state_dict(inner), model), model.state_dict()
-    problems = mismatches(weights, expected)
-    if problems:
-        raise CheckpointError(
-            f'these official weights seem to be of {guess_arch(weights)}, the backbone is '
-            f'{guess_arch(expected)}. ' + '; '.join(problems)
-        )
-    for key in inner:
-        del state_dict[prefix + key]
-    state_dict.update({prefix + key: value for key, value in weights.items()})
-
-
 def guess_arch(state_dict: Mapping[str, Tensor]) -> str:
     """Say in words which arch the weights (under our names) seem to be of."""
-    from mmcoat.arch import ARCH_ZOO  # the models import this package when they are defined
-
+    places = find_places(state_dict)
     dims, depths, stage = [], [], 0
     while f'stages.{stage}.cls_token' in state_dict:
         dims.append(state_dict[f'stages.{stage}.cls_token'].shape[-1])
-        depths.append(count_indices(state_dict, rf'stages\.{stage}\.blocks\.(\d+)\.'))
+        depths.append(sum('b' in place and place['s'] == str(stage) for place in places))
         stage += 1
     if not dims:
         return 'no CoaT at all'
-    parallel = count_indices(state_dict, r'parallel_blocks\.(\d+)\.')
+    parallel = len({place['p'] for place in places if 'p' in place})
     found = dict(embed_dims=dims, serial_depths=depths, parallel_depth=parallel)
     for name, arch in ARCH_ZOO.items():
         if all(arch[key] == value for key, value in found.items()):
             return f'arch {name!r}'
     return f'a custom arch with {found}'
-
-
-def count_indices(state_dict: Mapping[str, Tensor], pattern: str) -> int:
-    """Return how many different indices the group of ``pattern`` finds at the beginning of names."""
-    matches = (re.match(pattern, key) for key in state_dict)
-    return len({match.group(1) for match in matches if match})
-
-
-def mismatches(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """Return what keeps ``weights`` from loading into ``expected``, in words."""
-    missing = [key for key in expected if key not in weights]
-    unexpected = [key for key in weights if key not in expected]
-    shapes = [
-        f'{key} is {tuple(weights[key].shape)} instead of {tuple(value.shape)}'
-        for key, value in expected.items()
-        if key in weights and weights[key].shape != value.shape
-    ]
-    problems = (('missing', missing), ('unexpected', unexpected), ('of another shape', shapes))
-    return [f'{len(keys)} {what}: {_some(keys)}' for what, keys in problems if keys]
-
-
-def _some(keys: list[str], shown: int = 4) -> str:
-    rest = f' and {len(keys) - shown} more' if len(keys) > shown else ''
-    return ', '.join(keys[:shown]) + rest

@@ -18,6 +18,7 @@ from mmcoat.checkpoints import CheckpointError, ensure_safe, fetch, read_checkpo
 from mmcoat.checkpoints.fetch import WrongHashError, cache_dir, fetch_file, fetch_published
 from mmcoat.checkpoints.published import PUBLISHED, SITE, TASKS, find_published
 
+MODULE = sys.modules[fetch.__module__]  # the package's attribute of that name is the function
 DATA = bytes(range(256)) * 1024  # 256 kB
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
@@ -120,17 +121,20 @@ def test_fetches_once(server, path):
     assert not path.with_name('file.pth.part').exists()
 
 
-def test_slow(server, path):
+def test_slow(server, path, monkeypatch):
     # 1.6 s in all, but never 0.8 s without a byte
     server.faults = ['slow']
-    fetch_file(server.url(), path, SHA256[:8], timeout=0.8, attempts=1)
+    monkeypatch.setattr(MODULE, 'TIMEOUT', 0.8)
+    monkeypatch.setattr(MODULE, 'ATTEMPTS', 1)
+    fetch_file(server.url(), path, SHA256[:8])
     assert path.read_bytes() == DATA
 
 
 @pytest.mark.parametrize('fault', ['truncated', 'reset', 'stalled'])
-def test_broken_connection_goes_on_where_it_broke(server, path, fault):
+def test_broken_connection_goes_on_where_it_broke(server, path, fault, monkeypatch):
     server.faults = [fault]
-    fetch_file(server.url(), path, SHA256[:8], timeout=0.5)
+    monkeypatch.setattr(MODULE, 'TIMEOUT', 0.5)
+    fetch_file(server.url(), path, SHA256[:8])
     assert path.read_bytes() == DATA
     starts = [start for _, start in server.requests]
     # A reset may take bytes that were under way along.
@@ -146,10 +150,11 @@ def test_without_hash_starts_again(server, path):
     assert [start for _, start in server.requests] == [0, 0]
 
 
-def test_broken_too_often_is_kept_and_resumed_by_the_next_call(server, path):
+def test_broken_too_often_is_kept_and_resumed_by_the_next_call(server, path, monkeypatch):
     server.faults = ['truncated'] * 2
+    monkeypatch.setattr(MODULE, 'ATTEMPTS', 2)
     with pytest.raises(CheckpointError, match='broke off 2 times') as error:
-        fetch_file(server.url(), path, SHA256[:8], attempts=2)
+        fetch_file(server.url(), path, SHA256[:8])
     assert server.url() in str(error.value) and str(path) in str(error.value)
     assert not path.exists()
     assert path.with_name('file.pth.part').stat().st_size == 200_000
@@ -338,7 +343,7 @@ def test_published_names_everywhere(server, monkeypatch, tmp_path):
     sha256 = hashlib.sha256(server.data).hexdigest()[:8]
     entry = entry_at(server, sha256=sha256)
     known = {'mmcoat://a': entry, f'{SITE}a.pth': entry}
-    monkeypatch.setattr(sys.modules[fetch.__module__], 'find_published', known.get)
+    monkeypatch.setattr(MODULE, 'find_published', known.get)
     for source in ('mmcoat://a', f'{SITE}a.pth'):
         assert read_checkpoint(source)['model']['cls_token1'].sum() == 2
         assert ensure_safe(source) == str(cache_dir() / entry.file_name)
