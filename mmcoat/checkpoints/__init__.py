@@ -8,7 +8,14 @@ what does not fit, ``deformable_detr`` into that detector. ``convert`` and ``pub
 
 from .errors import CheckpointError
 from .fetch import fetch
-from .files import describe, ensure_safe, find_state_dict, read_checkpoint, unwrap_in_place
+from .files import (
+    check_numbers,
+    describe,
+    ensure_safe,
+    find_state_dict,
+    read_checkpoint,
+    unwrap_in_place,
+)
 from .load import classifier_in_place, convert_in_place, load_backbone
 from .names import guess_arch, own_state_dict
 from .published import Published, find_published
@@ -21,6 +28,7 @@ guard_mmengine(read_checkpoint)
 __all__ = [
     'CheckpointError',
     'Published',
+    'check_numbers',
     'classifier_in_place',
     'convert_in_place',
     'describe',

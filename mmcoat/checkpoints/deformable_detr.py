@@ -123,7 +123,7 @@ def convert_deformable_detr(state_dict: dict[str, Any], prefix: str, model: nn.M
     problems = mismatches(weights, expected)
     if problems:
         raise CheckpointError(
-            f'this official Deformable DETR file does not fit the detector. {problems}'
+            'this official Deformable DETR file does not fit the detector. ' + '; '.join(problems)
         )
     replace_in_place(state_dict, prefix, weights)
     return True

@@ -172,10 +172,10 @@ def find_state_dict(
             raise CheckpointError(f'{source} is refused: the name {key!r} of a tensor is no text')
     if weights:
         return weights
-    averages = [key for key in AVERAGES if isinstance(checkpoint.get(key), Mapping)]
     found = f'only {sorted(map(str, inner))[:10]}' if inner else 'it is empty'
-    if averages:
-        found = f'only averaged ones (EMA) under {averages[0]!r}; save those under "state_dict"'
+    for key in AVERAGES:
+        if isinstance(checkpoint.get(key), Mapping):
+            found += f"; {key} are averages (EMA): save them under 'state_dict' to use them"
     raise CheckpointError(f'there are no weights in {source}, {found}')
 
 
@@ -224,7 +224,8 @@ def check_numbers(
     Args:
         weights: Tensors by name.
         source: Named in the message.
-        only_float: Whether counters and indices, which some models keep, are refused as well.
+        only_float: Whether whole numbers are refused under every name: counters and indices, which some
+            models keep. Under ``.weight`` and ``.bias`` they always are.
 
     Raises:
         CheckpointError: A tensor is sparse, complex, without data, larger than its data, NaN or infinite.
@@ -235,7 +236,7 @@ def check_numbers(
             problem = f'it is a tensor of {value.dtype}, {value.layout} on {value.device}'
         elif value.numel() * value.element_size() > value.untyped_storage().nbytes():
             problem = f'its shape {tuple(value.shape)} repeats the few numbers that the file holds'
-        elif only_float and not value.is_floating_point():
+        elif (only_float or key.endswith(('.weight', '.bias'))) and not value.is_floating_point():
             problem = f'it holds {value.dtype} instead of floating point numbers'
         elif value.is_floating_point() and not _is_finite(value):
             problem = 'it holds NaN or infinite values'

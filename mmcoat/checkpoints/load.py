@@ -39,7 +39,7 @@ def load_backbone(model: nn.Module, source: str | Path, prefix: str | None = Non
     if problems:
         raise CheckpointError(
             f'{source} does not fit this backbone; the file holds {files.describe(state_dict)}; '
-            f'the backbone is {names.guess_arch(model.state_dict())}. {problems}'
+            f'the backbone is {names.guess_arch(model.state_dict())}. ' + '; '.join(problems)
         )
     model.load_state_dict(weights, strict=True)
 
@@ -95,7 +95,7 @@ def convert_in_place(state_dict: dict[str, Any], prefix: str, model: nn.Module) 
     if problems:
         raise CheckpointError(
             f'these official weights seem to be of {names.guess_arch(weights)}, the backbone is '
-            f'{names.guess_arch(expected)}. {problems}'
+            f'{names.guess_arch(expected)}. ' + '; '.join(problems)
         )
     replace_in_place(state_dict, prefix, weights)
 
@@ -141,8 +141,8 @@ def drop_classifier(
     }
 
 
-def mismatches(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """Return what keeps ``weights`` from loading into ``expected``, in words; '' where nothing does."""
+def mismatches(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """Return what keeps ``weights`` from loading into ``expected``, in words."""
     shapes = [
         f'{key} is {tuple(weights[key].shape)} instead of {tuple(value.shape)}'
         for key, value in expected.items()
@@ -153,9 +153,7 @@ def mismatches(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
         'unexpected': [key for key in weights if key not in expected],
         'of another shape': shapes,
     }
-    return '; '.join(
-        f'{len(keys)} {what}: {_some(keys)}' for what, keys in problems.items() if keys
-    )
+    return [f'{len(keys)} {what}: {_some(keys)}' for what, keys in problems.items() if keys]
 
 
 def _some(keys: list[str], shown: int = 4) -> str:

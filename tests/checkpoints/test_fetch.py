@@ -1,5 +1,6 @@
 """Fetching, against a web server on this machine that misbehaves as told."""
 
+import contextlib
 import hashlib
 import socket
 import struct
@@ -15,7 +16,13 @@ import torch
 
 from mmcoat import checkpoints
 from mmcoat.checkpoints import CheckpointError, ensure_safe, fetch, read_checkpoint
-from mmcoat.checkpoints.fetch import WrongHashError, cache_dir, fetch_file, fetch_published
+from mmcoat.checkpoints.fetch import (
+    WrongHashError,
+    cache_dir,
+    fetch_file,
+    fetch_published,
+    hash_in_name,
+)
 from mmcoat.checkpoints.published import PUBLISHED, SITE, TASKS, find_published
 
 MODULE = sys.modules[fetch.__module__]  # the package's attribute of that name is the function
@@ -85,8 +92,17 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body[i : i + 16_384])
                 self.wfile.flush()
                 time.sleep(0.1)
+        elif fault in ('trickling', 'fast, then trickling'):  # never long without a byte
+            self.trickle(body[:100_000] if ',' in fault else body[:1], body)
         else:
             self.wfile.write(body)
+
+    def trickle(self, first: bytes, body: bytes):
+        self.wfile.write(first)
+        for _ in range(400):
+            time.sleep(0.05)
+            self.wfile.write(body[:1])
+            self.wfile.flush()
 
 
 @pytest.fixture
@@ -141,6 +157,51 @@ def test_broken_connection_goes_on_where_it_broke(server, path, fault, monkeypat
     assert len(starts) == 2 and starts[0] == 0 and starts[1] <= 100_000
     if fault != 'reset':
         assert starts[1] == 100_000
+
+
+@pytest.mark.parametrize('fault', ['trickling', 'fast, then trickling'])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(server, path, fault, monkeypatch):
+    monkeypatch.setattr(MODULE, 'PATIENCE', 0.3)
+    monkeypatch.setattr(MODULE, 'ATTEMPTS', 2)
+    server.faults = [fault] * 2
+    began = time.monotonic()
+    with pytest.raises(
+        CheckpointError, match=r'broke off 2 times \(only \d+ bytes in 0.3 s'
+    ) as error:
+        fetch_file(server.url(), path, SHA256[:8])
+    assert time.monotonic() - began < 5  # the server would go on for 20 s each time
+    assert str(path) in str(error.value)
+    fetch_file(server.url(), path, SHA256[:8])  # what came is no loss, or is found to be wrong
+    assert path.read_bytes() == DATA
+
+
+def test_an_answer_that_never_ends_is_given_up(path, monkeypatch):
+    """Its first line comes a byte at a time, so that no timeout of the socket ends it."""
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    monkeypatch.setattr(MODULE, 'PATIENCE', 0.3)
+
+    def answer(listener: socket.socket):
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            for _ in range(400):
+                connection.sendall(b'H')
+                time.sleep(0.05)
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(CheckpointError, match=r'cannot fetch .* \(no whole answer in 0.3 s\)'):
+            fetch_file(f'http://127.0.0.1:{listener.getsockname()[1]}/a.pth', path, SHA256[:8])
+        assert time.monotonic() - began < 5
+
+
+def test_slow_but_steady_is_waited_for(server, path, monkeypatch):
+    """1.6 s at 160 kB/s: many times PATIENCE, and enough in each."""
+    monkeypatch.setattr(MODULE, 'PATIENCE', 0.3)
+    monkeypatch.setattr(MODULE, 'LEAST', 16_384)
+    monkeypatch.setattr(MODULE, 'ATTEMPTS', 1)
+    server.faults = ['slow']
+    assert fetch_file(server.url(), path, SHA256[:8]).read_bytes() == DATA
 
 
 def test_without_hash_starts_again(server, path):
@@ -258,6 +319,32 @@ def test_any_url(server):
     first, second = fetch(server.url('a/best.pth')), fetch(server.url('b/best.pth?raw=1'))
     assert first != second and first.name == second.name == 'best.pth'
     assert cache_dir() in first.parents
+
+
+@pytest.mark.parametrize(
+    ('name', 'sha256'),
+    [
+        ('model-1a2b3c4d.pth', '1a2b3c4d'),
+        (f'model-{SHA256}.safetensors', SHA256),
+        ('model-20201231-1a2b3c4d.pth', '1a2b3c4d'),
+        ('model-20241231.pth', None),
+        ('model-19990101.pth', None),
+        ('model-20241331.pth', '20241331'),  # no month 13
+        ('model-12345678.pth', '12345678'),
+        ('model_1a2b3c4d.pth', None),
+        ('model-1a2b3c4.pth', None),
+    ],
+)
+def test_hash_in_name(name, sha256):
+    assert hash_in_name(name) == sha256
+
+
+def test_a_date_in_a_name_is_no_hash(server, tmp_path):
+    path = fetch(server.url('a/model-20241231.pth'))
+    assert path.read_bytes() == DATA and path.parent.parent == cache_dir()
+    for name in ('model-20241231.pth', 'model-1a2b3c4d.pth'):  # local names promise nothing
+        torch.save({'a': torch.ones(1)}, tmp_path / name)
+        assert read_checkpoint(tmp_path / name)['a'] == 1
 
 
 # ---------------------------------------------------------------------- the list

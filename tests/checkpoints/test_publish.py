@@ -90,6 +90,21 @@ def test_does_not_overwrite(tmp_path, source):
         publish(source, tmp_path / 'model.ckpt')
 
 
+def test_names(tmp_path, source):
+    """A former hash is replaced; a date is none."""
+    for name, stem in (('model-1a2b3c4d', 'model'), ('model-20241231', 'model-20241231')):
+        path, _ = publish(source, tmp_path / f'{name}.pth')
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        assert path.name == f'{stem}-{digest}.pth'
+
+
+def test_no_place_to_write(tmp_path, source):
+    (tmp_path / 'file').write_text('mine')
+    with pytest.raises(CheckpointError, match='cannot write'):
+        publish(source, tmp_path / 'file' / 'model.pth')
+    assert (tmp_path / 'file').read_text() == 'mine'
+
+
 def test_tool(tmp_path, source, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [str(TOOL), source, str(tmp_path / 'model.pth')])
     with pytest.raises(SystemExit) as end:
