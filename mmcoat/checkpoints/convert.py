@@ -85,18 +85,11 @@ def _backbone_name(key: str) -> str | None:
     return name and names.BACKBONE + name
 
 
-def _deformable_detr_name(key: str) -> str | None:
-    name = deformable_detr.mmdet_name(key)
-    inner = (name or '').removeprefix(names.BACKBONE)
-    known = inner == name or names.is_own_name(inner) or names.CLASSIFIER.match(inner)
-    return name if known else None
-
-
 DEFORMABLE_DETR, BARE = 'Deformable DETR', 'official or timm'
 # The foreign forms: what messages call it, a name that tells it, and our name of each of its names or None. A
 # new form is one more entry.
 FORMS: list[tuple[str, str, Callable[[str], str | None]]] = [
-    (DEFORMABLE_DETR, deformable_detr.MARK, _deformable_detr_name),
+    (DEFORMABLE_DETR, deformable_detr.MARK, deformable_detr.mmdet_name),
     (BARE, names.OFFICIAL_MARK, _bare_name),
     ('MMDetection 2.x', names.BACKBONE + names.OFFICIAL_MARK, _model_name),
 ]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .errors import CheckpointError
 from .files import unwrap_in_place
 from .load import drop_classifier, mismatches, replace_in_place
-from .names import BACKBONE, merge, table, translate
+from .names import BACKBONE, CLASSIFIER, merge, table, translate
 
 # every official file has it; MMDetection's names do not begin with 'transformer.'
 MARK = 'transformer.level_embed'
@@ -55,26 +55,11 @@ TABLE = table(
 def mmdet_name(key: str) -> str | None:
     """Return MMDetection's name of an official one, our name in its backbone; None for an unknown one."""
     name = translate(key, TABLE)
-    if name is not None and name.startswith(BACKBONE):
-        inner = name[len(BACKBONE) :]
-        return BACKBONE + (translate(inner) or inner)
-    return name
-
-
-def mmdet_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return an official Deformable DETR's weights under MMDetection's names, with its 80 classes.
-
-    Raises:
-        CheckpointError: A name is unknown, the classifier has not 91 columns, or two names of one shared
-            tensor of the backbone hold different values.
-    """
-    names = {}
-    for key in state_dict:
-        name = mmdet_name(key)
-        if name is None:
-            raise CheckpointError(f'{key!r} is no name of the official Deformable DETR')
-        names[key] = name
-    return keep_columns(merge(state_dict, names)[0])
+    if name is None or not name.startswith(BACKBONE):
+        return name
+    inner = name[len(BACKBONE) :]
+    own = translate(inner) or (inner if CLASSIFIER.match(inner) else None)
+    return own and BACKBONE + own
 
 
 def keep_columns(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -108,14 +93,19 @@ def convert_deformable_detr(state_dict: dict[str, Any], prefix: str, model: nn.M
         Whether it was an official file.
 
     Raises:
-        CheckpointError: Anything is missing, unexpected, or of another shape.
+        CheckpointError: Anything is unknown, missing, unexpected, or of another shape, or two names of one
+            shared tensor of the backbone hold different values.
     """
     inner = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
     unwrap_in_place(inner)
     if MARK not in inner:
         return False
+    new = {key: mmdet_name(key) or '' for key in inner}
+    for key, name in new.items():
+        if not name:
+            raise CheckpointError(f'{key!r} is no name of the official Deformable DETR')
     # the file's backbone may still have its ImageNet classifier
-    weights = drop_classifier(mmdet_state_dict(inner), model, BACKBONE)
+    weights = drop_classifier(keep_columns(merge(inner, new)[0]), model, BACKBONE)
     expected = model.state_dict()
     if expected['bbox_head.cls_branches.0.weight'].shape[0] != len(COCO_IDS):
         weights = {k: v for k, v in weights.items() if not _CLASSIFIER.match(k)}

@@ -52,12 +52,12 @@ def _backbone_part(
         raise CheckpointError(
             f'{source} holds {len(found)} CoaT backbones; say which one with prefix, one of {found}'
         )
-    where = ''
-    if prefix:
-        prefix = prefix if prefix.endswith('.') else f'{prefix}.'
-        where = f' under {prefix!r}'
-    prefix = prefix if prefix is not None else (found or [''])[0]
+    if prefix is None:
+        prefix = found[0] if found else ''
+    elif prefix and not prefix.endswith('.'):
+        prefix += '.'
     if prefix not in found:
+        where = f' under {prefix!r}' if prefix else ''
         raise CheckpointError(
             f'{source} holds no CoaT weights{where}; it holds {files.describe(state_dict)}; '
             f'its first keys are {list(state_dict)[:5]}'
