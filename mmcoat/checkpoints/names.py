@@ -141,7 +141,7 @@ def find_places(names: Iterable[str]) -> list[dict[str, str]]:
             if fields:
                 del fields['r']
                 found[tuple(fields.items())] = fields
-    return list(found.values())
+    return sorted(found.values(), key=lambda place: [int(number) for number in place.values()])
 
 
 def own_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
