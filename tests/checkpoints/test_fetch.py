@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -195,13 +196,25 @@ def test_an_answer_that_never_ends_is_given_up(path, monkeypatch):
         assert time.monotonic() - began < 5
 
 
-def test_slow_but_steady_is_waited_for(server, path, monkeypatch):
-    """1.6 s at 160 kB/s: many times PATIENCE, and enough in each."""
-    monkeypatch.setattr(MODULE, 'PATIENCE', 0.3)
-    monkeypatch.setattr(MODULE, 'LEAST', 16_384)
-    monkeypatch.setattr(MODULE, 'ATTEMPTS', 1)
-    server.faults = ['slow']
-    assert fetch_file(server.url(), path, SHA256[:8]).read_bytes() == DATA
+@pytest.mark.parametrize('rate', [4_000, 4_200])
+def test_least_rate(tmp_path, monkeypatch, rate):
+    """A server of just more than 4096 bytes a second is waited for an hour, one of less is not."""
+    clock, whole = [0.0], rate * 3_600
+
+    class Response:
+        def read1(self, size: int) -> bytes:
+            clock[0] += 7.0
+            return bytes(7 * rate) if clock[0] <= 3_600 else b''
+
+    monkeypatch.setattr(MODULE, 'time', SimpleNamespace(monotonic=lambda: clock[0]))
+    arguments = Response(), (tmp_path / 'a.part').open('wb'), 0, None, 'a.pth'
+    if rate < 4096:
+        with pytest.raises(MODULE._TransferError, match='only 252000 bytes in 60 s'):
+            MODULE._copy(*arguments)
+        assert clock[0] < 70
+    else:
+        MODULE._copy(*arguments)
+        assert (tmp_path / 'a.part').stat().st_size > 0.99 * whole
 
 
 def test_without_hash_starts_again(server, path):
