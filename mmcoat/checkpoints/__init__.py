@@ -1,34 +1,37 @@
 """Weights: the names of the published files, fetching, safe reading, strict loading, conversion.
 
-``published`` lists the authors' files, ``fetch`` brings them into PyTorch's hub cache, ``reading`` opens
-files without running code from them, ``formats`` translates official, timm and MMDetection 2.x parameter
-names, ``loading`` puts weights into a backbone and refuses what does not fit, ``convert`` and ``publish``
-write files.
+``published`` lists the authors' files, ``fetch`` brings them into PyTorch's hub cache. ``files`` reads and
+writes checkpoints and knows where weights lie in one; ``safety`` says what a file may hold. ``names``
+translates official parameter names to ours and back. ``load`` puts weights into models and refuses
+what does not fit, ``deformable_detr`` into that detector. ``convert`` and ``publish`` make files of files.
 """
 
 from .errors import CheckpointError
-from .fetching import fetch
-from .formats import convert_in_place, guess_arch, own_state_dict
-from .loading import load_backbone
-from .published import Published, find_published
-from .published import list_published as list  # noqa: A004  mmcoat.checkpoints.list()
-from .reading import (
-    allow_safe_globals,
+from .fetch import fetch
+from .files import (
+    check_numbers,
+    describe,
     ensure_safe,
     find_state_dict,
     read_checkpoint,
-    register_with_mmengine,
+    unwrap_in_place,
 )
-from .whole_models import classifier_in_place, unwrap_in_place
+from .load import classifier_in_place, convert_in_place, load_backbone
+from .names import guess_arch, own_state_dict
+from .published import Published, find_published
+from .published import list_published as list  # noqa: A004  mmcoat.checkpoints.list()
+from .safety import allow_safe_globals, guard_mmengine
 
 allow_safe_globals()
-register_with_mmengine()
+guard_mmengine(read_checkpoint)
 
 __all__ = [
     'CheckpointError',
     'Published',
+    'check_numbers',
     'classifier_in_place',
     'convert_in_place',
+    'describe',
     'ensure_safe',
     'fetch',
     'find_published',

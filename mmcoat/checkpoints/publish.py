@@ -1,7 +1,5 @@
 """Make a file to give away from a training checkpoint."""
 
-import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,7 @@ from torch import Tensor
 
 from mmcoat.version import __version__
 
-from .errors import CheckpointError
-from .fetching import file_sha256
-from .reading import check_numbers, find_state_dict, read_checkpoint
-from .writing import write_checkpoint
+from .files import HOLDERS, check_numbers, find_state_dict, read_checkpoint, write_checkpoint
 
 # What is kept of MMEngine's meta: inferencers need the classes. Its config text and environment hold
 # paths of the machine.
@@ -37,23 +32,13 @@ def publish(source: str, target: Path, force: bool = False) -> tuple[Path, list[
         CheckpointError: Unreadable, no weights in it, or the file exists.
     """
     checkpoint = read_checkpoint(source)
-    weights = find_state_dict(checkpoint)
+    weights = find_state_dict(checkpoint, source)
     check_numbers(weights, source)
     # A tensor that is a view would carry its whole storage along.
-    weights = {key: value.detach().cpu().contiguous().clone() for key, value in weights.items()}
+    weights = {key: value.detach().contiguous().clone() for key, value in weights.items()}
     plain = {'state_dict': weights, 'meta': _plain_meta(checkpoint.get('meta'))}
-    if target.suffix not in ('.pth', '.safetensors'):
-        raise CheckpointError(f'{target} must end in .pth or .safetensors')
-    stem = re.sub(r'-[0-9a-f]{8}$', '', target.stem)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix='.publish-') as folder:
-        draft = Path(folder, f'draft{target.suffix}')
-        write_checkpoint(plain, draft)
-        path = target.with_name(f'{stem}-{file_sha256(draft)[:8]}{target.suffix}')
-        if path.exists() and not force:
-            raise CheckpointError(f'{path} exists; give --force to overwrite it')
-        draft.replace(path)
-    kept = {'state_dict', 'model', 'meta', *weights}
+    path = write_checkpoint(plain, target, force, add_hash=True)
+    kept = {*HOLDERS, 'meta', *weights}
     return path, [str(key) for key in checkpoint if key not in kept]
 
 

@@ -63,10 +63,14 @@ def load_model(model: nn.Module, checkpoint: str) -> dict[str, Any]:
         # MMEngine's loader is mmcoat's safe reader here; asking ensure_safe first would read the file twice
         loaded = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
     except RuntimeError as error:
+        # read once more, to say what is in it
+        weights = checkpoints.find_state_dict(checkpoints.read_checkpoint(checkpoint), checkpoint)
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        reason = '; '.join(lines)[:600]
         raise checkpoints.CheckpointError(
-            f'{checkpoint} does not fit the model of this config: {reason}'
+            f'{checkpoint} does not fit the model of this config: it holds '
+            f'{checkpoints.describe(weights)}; the model has {checkpoints.describe(model.state_dict())}: '
+            f'{"; ".join(lines)[:600]}'
         ) from None
+    checkpoints.check_numbers(checkpoints.find_state_dict(loaded, checkpoint), checkpoint)
     print_log(f'Weights of {checkpoint} fit exactly.', logger='current', level=logging.INFO)
     return loaded

@@ -1,5 +1,6 @@
 """Conversions keep every bit, account for every tensor, and refuse what they do not know."""
 
+import os
 import re
 import runpy
 import sys
@@ -205,12 +206,11 @@ def test_writes_all_or_nothing(tmp_path, source, monkeypatch):
     target = tmp_path / 'own.pth'
     target.write_text('mine')
 
-    def full_disk(content, file):
-        file.write(b'half')
+    def full_disk(handle):
         raise OSError('No space left on device')
 
-    monkeypatch.setattr(torch, 'save', full_disk)
-    with pytest.raises(OSError, match='No space'):
+    monkeypatch.setattr(os, 'fsync', full_disk)
+    with pytest.raises(CheckpointError, match=r'cannot write .*own.pth: No space'):
         convert_file(source, target, force=True)
     assert target.read_text() == 'mine'
     assert sorted(p.name for p in tmp_path.iterdir()) == ['official.pth', 'own.pth']

@@ -11,7 +11,7 @@ import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 
 from mmcoat.checkpoints import CheckpointError
-from mmcoat.checkpoints.fetching import HASH_IN_NAME
+from mmcoat.checkpoints.fetch import hash_in_name
 from mmcoat.checkpoints.publish import publish
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'publish_model.py'
@@ -49,7 +49,7 @@ def test_publish(tmp_path, source):
     path, dropped = publish(source, tmp_path / 'out' / 'model.pth')
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert path == tmp_path / 'out' / f'model-{digest[:8]}.pth'
-    assert HASH_IN_NAME.search(path.name).group(1) == digest[:8]
+    assert hash_in_name(path.name) == digest[:8]
     assert dropped == ['ema_state_dict', 'optimizer', 'message_hub']
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert path.stat().st_size < 10_000  # the view left its storage behind
@@ -88,6 +88,21 @@ def test_does_not_overwrite(tmp_path, source):
     assert not list(tmp_path.glob('.*'))
     with pytest.raises(CheckpointError, match='must end'):
         publish(source, tmp_path / 'model.ckpt')
+
+
+def test_names(tmp_path, source):
+    """A former hash is replaced; a date is none."""
+    for name, stem in (('model-1a2b3c4d', 'model'), ('model-20241231', 'model-20241231')):
+        path, _ = publish(source, tmp_path / f'{name}.pth')
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        assert path.name == f'{stem}-{digest}.pth'
+
+
+def test_no_place_to_write(tmp_path, source):
+    (tmp_path / 'file').write_text('mine')
+    with pytest.raises(CheckpointError, match='cannot write'):
+        publish(source, tmp_path / 'file' / 'model.pth')
+    assert (tmp_path / 'file').read_text() == 'mine'
 
 
 def test_tool(tmp_path, source, monkeypatch, capsys):

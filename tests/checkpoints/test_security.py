@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
 
 from mmcoat import CoaT
-from mmcoat.checkpoints import CheckpointError, read_checkpoint
+from mmcoat.checkpoints import CheckpointError, load_backbone, read_checkpoint
 from mmcoat.checkpoints.convert import convert_file
 from mmcoat.checkpoints.publish import publish
 
@@ -139,24 +139,36 @@ def test_tar_files_get_no_advice_to_open_them(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('value', 'message'),
+    ('key', 'value', 'message'),
     [
-        (torch.tensor([1.0, float('nan')]), 'NaN'),
-        (torch.tensor([float('inf')]), 'NaN'),
-        (torch.zeros(2, 2).to_sparse(), 'sparse'),
-        (torch.zeros(2, dtype=torch.complex64), 'complex64'),
+        ('stages.0.cls_token', torch.tensor([1.0, float('nan')]), 'NaN'),
+        ('stages.0.cls_token', torch.tensor([float('inf')]), 'NaN'),
+        (
+            'stages.0.cls_token',
+            torch.tensor([float('nan')]).to(torch.float8_e4m3fn),
+            'NaN',
+        ),  # one byte
+        ('stages.0.cls_token', torch.zeros(2, 2).to_sparse(), 'sparse'),
+        ('stages.0.cls_token', torch.zeros(2, dtype=torch.complex64), 'complex64'),
+        ('stages.0.cls_token', torch.empty(2, device='meta'), 'meta'),
+        ('stages.0.cls_token', torch.zeros(1).expand(10**10), 'repeats the few numbers'),
+        ('norms.3.weight', torch.zeros(2, dtype=torch.int8), 'int8'),
+        (7, torch.zeros(1), 'the name 7 of a tensor is no text'),
     ],
 )
-def test_numbers_that_no_training_leaves(tmp_path, value, message):
-    model = CoaT('lite_tiny')
-    weights = model.state_dict()
-    weights['stages.0.cls_token'] = value
+def test_numbers_that_no_training_leaves(tmp_path, key, value, message):
+    weights = CoaT('lite_tiny').state_dict()
+    weights[key] = value
     path = tmp_path / 'a.pth'
     torch.save({'state_dict': weights}, path)
-    with pytest.raises(CheckpointError, match=message):
-        publish(str(path), tmp_path / 'out.pth')
-    with pytest.raises(CheckpointError, match=message):
-        convert_file(str(path), tmp_path / 'out.pth', 'own')
+    for use in (
+        lambda: publish(str(path), tmp_path / 'out.pth'),
+        lambda: convert_file(str(path), tmp_path / 'out.pth', 'own'),
+        lambda: load_backbone(CoaT('lite_tiny', out_type='cls_token'), path),
+    ):
+        with pytest.raises(CheckpointError, match=message) as error:
+            use()
+        assert str(path) in str(error.value)
     assert sorted(p.name for p in tmp_path.iterdir()) == ['a.pth']
 
 

@@ -1,22 +1,32 @@
 """Fetching, against a web server on this machine that misbehaves as told."""
 
+import contextlib
 import hashlib
 import socket
 import struct
+import sys
 import threading
 import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mmcoat import checkpoints
-from mmcoat.checkpoints import CheckpointError, fetch, reading
-from mmcoat.checkpoints.fetching import WrongHashError, cache_dir, fetch_file, fetch_published
+from mmcoat.checkpoints import CheckpointError, ensure_safe, fetch, read_checkpoint
+from mmcoat.checkpoints.fetch import (
+    WrongHashError,
+    cache_dir,
+    fetch_file,
+    fetch_published,
+    hash_in_name,
+)
 from mmcoat.checkpoints.published import PUBLISHED, SITE, TASKS, find_published
 
+MODULE = sys.modules[fetch.__module__]  # the package's attribute of that name is the function
 DATA = bytes(range(256)) * 1024  # 256 kB
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
@@ -83,8 +93,17 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(body[i : i + 16_384])
                 self.wfile.flush()
                 time.sleep(0.1)
+        elif fault in ('trickling', 'fast, then trickling'):  # never long without a byte
+            self.trickle(body[:100_000] if ',' in fault else body[:1], body)
         else:
             self.wfile.write(body)
+
+    def trickle(self, first: bytes, body: bytes):
+        self.wfile.write(first)
+        for _ in range(400):
+            time.sleep(0.05)
+            self.wfile.write(body[:1])
+            self.wfile.flush()
 
 
 @pytest.fixture
@@ -119,23 +138,83 @@ def test_fetches_once(server, path):
     assert not path.with_name('file.pth.part').exists()
 
 
-def test_slow(server, path):
+def test_slow(server, path, monkeypatch):
     # 1.6 s in all, but never 0.8 s without a byte
     server.faults = ['slow']
-    fetch_file(server.url(), path, SHA256[:8], timeout=0.8, attempts=1)
+    monkeypatch.setattr(MODULE, 'TIMEOUT', 0.8)
+    monkeypatch.setattr(MODULE, 'ATTEMPTS', 1)
+    fetch_file(server.url(), path, SHA256[:8])
     assert path.read_bytes() == DATA
 
 
 @pytest.mark.parametrize('fault', ['truncated', 'reset', 'stalled'])
-def test_broken_connection_goes_on_where_it_broke(server, path, fault):
+def test_broken_connection_goes_on_where_it_broke(server, path, fault, monkeypatch):
     server.faults = [fault]
-    fetch_file(server.url(), path, SHA256[:8], timeout=0.5)
+    monkeypatch.setattr(MODULE, 'TIMEOUT', 0.5)
+    fetch_file(server.url(), path, SHA256[:8])
     assert path.read_bytes() == DATA
     starts = [start for _, start in server.requests]
     # A reset may take bytes that were under way along.
     assert len(starts) == 2 and starts[0] == 0 and starts[1] <= 100_000
     if fault != 'reset':
         assert starts[1] == 100_000
+
+
+@pytest.mark.parametrize('fault', ['trickling', 'fast, then trickling'])
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(server, path, fault, monkeypatch):
+    monkeypatch.setattr(MODULE, 'PATIENCE', 0.3)
+    monkeypatch.setattr(MODULE, 'ATTEMPTS', 2)
+    server.faults = [fault] * 2
+    began = time.monotonic()
+    with pytest.raises(
+        CheckpointError, match=r'broke off 2 times \(only \d+ bytes in 0.3 s'
+    ) as error:
+        fetch_file(server.url(), path, SHA256[:8])
+    assert time.monotonic() - began < 5  # the server would go on for 20 s each time
+    assert str(path) in str(error.value)
+    fetch_file(server.url(), path, SHA256[:8])  # what came is no loss, or is found to be wrong
+    assert path.read_bytes() == DATA
+
+
+def test_an_answer_that_never_ends_is_given_up(path, monkeypatch):
+    """Its first line comes a byte at a time, so that no timeout of the socket ends it."""
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    monkeypatch.setattr(MODULE, 'PATIENCE', 0.3)
+
+    def answer(listener: socket.socket):
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            for _ in range(400):
+                connection.sendall(b'H')
+                time.sleep(0.05)
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        threading.Thread(target=answer, args=(listener,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(CheckpointError, match=r'cannot fetch .* \(no whole answer in 0.3 s\)'):
+            fetch_file(f'http://127.0.0.1:{listener.getsockname()[1]}/a.pth', path, SHA256[:8])
+        assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize('rate', [4_000, 4_200])
+def test_least_rate(tmp_path, monkeypatch, rate):
+    """A server of just more than 4096 bytes a second is waited for an hour, one of less is not."""
+    clock, whole = [0.0], rate * 3_600
+
+    class Response:
+        def read1(self, size: int) -> bytes:
+            clock[0] += 7.0
+            return bytes(7 * rate) if clock[0] <= 3_600 else b''
+
+    monkeypatch.setattr(MODULE, 'time', SimpleNamespace(monotonic=lambda: clock[0]))
+    arguments = Response(), (tmp_path / 'a.part').open('wb'), 0, None, 'a.pth'
+    if rate < 4096:
+        with pytest.raises(MODULE._TransferError, match='only 252000 bytes in 60 s'):
+            MODULE._copy(*arguments)
+        assert clock[0] < 70
+    else:
+        MODULE._copy(*arguments)
+        assert (tmp_path / 'a.part').stat().st_size > 0.99 * whole
 
 
 def test_without_hash_starts_again(server, path):
@@ -145,10 +224,11 @@ def test_without_hash_starts_again(server, path):
     assert [start for _, start in server.requests] == [0, 0]
 
 
-def test_broken_too_often_is_kept_and_resumed_by_the_next_call(server, path):
+def test_broken_too_often_is_kept_and_resumed_by_the_next_call(server, path, monkeypatch):
     server.faults = ['truncated'] * 2
+    monkeypatch.setattr(MODULE, 'ATTEMPTS', 2)
     with pytest.raises(CheckpointError, match='broke off 2 times') as error:
-        fetch_file(server.url(), path, SHA256[:8], attempts=2)
+        fetch_file(server.url(), path, SHA256[:8])
     assert server.url() in str(error.value) and str(path) in str(error.value)
     assert not path.exists()
     assert path.with_name('file.pth.part').stat().st_size == 200_000
@@ -254,6 +334,32 @@ def test_any_url(server):
     assert cache_dir() in first.parents
 
 
+@pytest.mark.parametrize(
+    ('name', 'sha256'),
+    [
+        ('model-1a2b3c4d.pth', '1a2b3c4d'),
+        (f'model-{SHA256}.safetensors', SHA256),
+        ('model-20201231-1a2b3c4d.pth', '1a2b3c4d'),
+        ('model-20241231.pth', None),
+        ('model-19990101.pth', None),
+        ('model-20241331.pth', '20241331'),  # no month 13
+        ('model-12345678.pth', '12345678'),
+        ('model_1a2b3c4d.pth', None),
+        ('model-1a2b3c4.pth', None),
+    ],
+)
+def test_hash_in_name(name, sha256):
+    assert hash_in_name(name) == sha256
+
+
+def test_a_date_in_a_name_is_no_hash(server, tmp_path):
+    path = fetch(server.url('a/model-20241231.pth'))
+    assert path.read_bytes() == DATA and path.parent.parent == cache_dir()
+    for name in ('model-20241231.pth', 'model-1a2b3c4d.pth'):  # local names promise nothing
+        torch.save({'a': torch.ones(1)}, tmp_path / name)
+        assert read_checkpoint(tmp_path / name)['a'] == 1
+
+
 # ---------------------------------------------------------------------- the list
 
 
@@ -337,9 +443,9 @@ def test_published_names_everywhere(server, monkeypatch, tmp_path):
     sha256 = hashlib.sha256(server.data).hexdigest()[:8]
     entry = entry_at(server, sha256=sha256)
     known = {'mmcoat://a': entry, f'{SITE}a.pth': entry}
-    monkeypatch.setattr('mmcoat.checkpoints.fetching.find_published', known.get)
+    monkeypatch.setattr(MODULE, 'find_published', known.get)
     for source in ('mmcoat://a', f'{SITE}a.pth'):
-        assert reading.read_checkpoint(source)['model']['cls_token1'].sum() == 2
-        assert reading.ensure_safe(source) == str(cache_dir() / entry.file_name)
+        assert read_checkpoint(source)['model']['cls_token1'].sum() == 2
+        assert ensure_safe(source) == str(cache_dir() / entry.file_name)
         assert CheckpointLoader.load_checkpoint(source)['model']['cls_token1'].sum() == 2
     assert len(server.requests) == 1

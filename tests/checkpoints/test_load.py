@@ -5,10 +5,15 @@ import re
 import pytest
 import torch
 
-from mmcoat import ARCH_ZOO, CoaT
-from mmcoat.checkpoints import CheckpointError, guess_arch, load_backbone, own_state_dict
-from mmcoat.checkpoints.formats import own_name
-from mmcoat.checkpoints.loading import backbone_weights
+from mmcoat import ARCH_ZOO, CoaT, runs
+from mmcoat.checkpoints import (
+    CheckpointError,
+    describe,
+    guess_arch,
+    load_backbone,
+    own_state_dict,
+)
+from mmcoat.checkpoints.names import translate
 from tests.checkpoints import files
 
 ARCH = 'tiny'  # the smallest with parallel blocks
@@ -102,7 +107,7 @@ def test_guess_arch(arch):
     names = {
         key: torch.empty(entry['shape']) for key, entry in files.record(arch)['state_dict'].items()
     }
-    names = {own_name(key): value for key, value in names.items()}
+    names = {translate(key): value for key, value in names.items()}
     assert guess_arch(names) == f'arch {arch!r}'
     del names['stages.3.cls_token']
     assert 'custom' in guess_arch(names)
@@ -157,15 +162,18 @@ def test_prefix(path, prefix):
         load_backbone(model, path, prefix='other')
 
 
+class Model(torch.nn.Module):
+    """A model around a backbone, as the toolboxes build them."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = CoaT(ARCH)
+        self.neck = torch.nn.Linear(2, 2)
+
+
 def test_whole_models_take_official_names():
     """``load_state_dict`` of a model around the backbone, PyTorch's and MMEngine's."""
     from mmengine.runner.checkpoint import load_state_dict
-
-    class Model(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.backbone = CoaT(ARCH)
-            self.neck = torch.nn.Linear(2, 2)
 
     weights = {f'backbone.{k}': v for k, v in files.backbone(ARCH).items()}
     weights |= {f'neck.{k}': torch.full_like(v, 3.0) for k, v in Model().neck.state_dict().items()}
@@ -190,5 +198,89 @@ def test_backbone_of_detectron2(tmp_path):
         f'backbone.bottom_up.backbone.{k}': v for k, v in files.backbone('lite_tiny').items()
     }
     weights['backbone.fpn_lateral2.weight'] = torch.ones(2, 2, 1, 1)
-    found = backbone_weights(weights, None, 'file')
-    assert found.keys() == files.own('lite_tiny').keys()
+    torch.save(weights, tmp_path / 'a.pth')
+    model = CoaT('lite_tiny')
+    load_backbone(model, tmp_path / 'a.pth')
+    assert_holds(model, files.own('lite_tiny'))
+
+
+def whole(arch: str, *modules: str) -> dict:
+    """A model of this package around a backbone."""
+    weights = {f'backbone.{k}': v for k, v in files.own(arch).items()}
+    return weights | {f'{name}.conv.weight': torch.ones(2) for name in modules}
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ({}, 'no weights in .*, it is empty'),
+        ({'state_dict': {}, 'meta': {}}, 'no weights in .*, it is empty'),
+        (
+            {'ema_state_dict': {'backbone.stages.0.cls_token': torch.ones(1)}, 'meta': {}},
+            r"only \['ema_state_dict', 'meta'\]; ema_state_dict are averages",
+        ),
+        ({'model_ema': {'cls_token1': torch.ones(1)}}, 'model_ema are averages'),
+        ({'state_dict': {}, 'ema_state_dict': {}}, 'it is empty; ema_state_dict are averages'),
+        ({'optimizer': {}, 'epoch': 3}, r"only \['epoch', 'optimizer'\]"),
+        ({'conv1.weight': torch.ones(1), 'fc.bias': torch.ones(1)}, 'it holds no CoaT, conv1, fc;'),
+        (
+            {'state_dict': whole('lite_tiny', 'decode_head')},
+            r"holds a CoaT of arch 'lite_tiny' as 'backbone\.', decode_head; the backbone is arch 'tiny'",
+        ),
+        (
+            {'backbone.bottom_up.' + k: v for k, v in files.backbone('lite_tiny').items()},
+            r"a CoaT of arch 'lite_tiny' as 'backbone\.bottom_up\.'; the backbone is arch 'tiny'",
+        ),
+    ],
+)
+def test_what_was_found_is_named(path, content, message):
+    with pytest.raises(CheckpointError, match=message) as error:
+        load(path, content)
+    assert str(path) in str(error.value) and '\n' not in str(error.value)
+
+
+def test_describe():
+    assert describe(files.official('tiny')) == "a CoaT of arch 'tiny', head"
+    both = {f'teacher.{k}': v for k, v in whole('tiny').items()} | whole('lite_tiny', 'neck')
+    expected = (
+        "a CoaT of arch 'lite_tiny' as 'backbone.', a CoaT of arch 'tiny' as 'teacher.backbone.'"
+    )
+    assert describe(both) == f'{expected}, neck'
+    many = {f'module{i}.bias': torch.ones(1) for i in range(9)}
+    assert describe(many).endswith('module5, and 3 more')
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ({}, 'no weights in .*, it is empty'),
+        ({'ema_state_dict': whole(ARCH)}, 'ema_state_dict are averages'),
+        (
+            {'state_dict': whole('lite_tiny', 'neck')},
+            r"does not fit the model .* holds a CoaT of arch 'lite_tiny' as 'backbone\.', neck; "
+            r"the model has a CoaT of arch 'tiny' as 'backbone\.', neck:",
+        ),
+        (
+            {'state_dict': whole(ARCH, 'decode_head')},
+            r"holds a CoaT of arch 'tiny' as 'backbone\.', decode_head; the model has .*, neck:",
+        ),
+        ({'model': files.official(ARCH)}, r"holds a CoaT of arch 'tiny', head; the model has"),
+        ({'state_dict': {'neck.weight': torch.full((2, 2), torch.nan)}}, "'neck.weight' .* NaN"),
+        ({'state_dict': {'neck.weight': torch.ones(2, 2, dtype=torch.int8)}}, 'int8'),
+    ],
+)
+def test_whole_models_name_what_was_found(path, content, message):
+    model = Model()
+    if 'neck.weight' in content.get('state_dict', ()):
+        content = {'state_dict': {**model.state_dict(), **content['state_dict']}}
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=message) as error:
+        runs.load_model(model, str(path))
+    assert str(path) in str(error.value) and '\n' not in str(error.value)
+
+
+def test_whole_models_load(path):
+    model = Model()
+    torch.save({'state_dict': {**model.state_dict(), 'neck.bias': torch.full((2,), 5.0)}}, path)
+    runs.load_model(model, str(path))
+    assert model.neck.bias.tolist() == [5, 5]

@@ -14,11 +14,11 @@ from mmengine.logging.history_buffer import HistoryBuffer
 
 from mmcoat.checkpoints import (
     CheckpointError,
-    allow_safe_globals,
     ensure_safe,
     find_state_dict,
     read_checkpoint,
 )
+from mmcoat.checkpoints.safety import allow_safe_globals
 
 FORMATS = [True, False]  # zip, and PyTorch's older one
 

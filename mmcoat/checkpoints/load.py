@@ -1,0 +1,161 @@
+"""Put weights into models, strictly: whatever does not fit is an error that says what the file holds.
+
+MMEngine's loaders hand official files to a model as they are, so models translate the names
+while they load (the functions ``..._in_place``). So tools, ``load_from`` and inferencers take such files as
+they are.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from . import files, names
+from .errors import CheckpointError
+
+FIRST_CONV = 'stages.0.patch_embed.proj.weight'
+
+
+def load_backbone(model: nn.Module, source: str | Path, prefix: str | None = None) -> None:
+    """Load a CoaT backbone's weights from an official, timm, MMDetection or own file.
+
+    Args:
+        model: The backbone; left as it was when the file does not fit.
+        source: File or URL.
+        prefix: Where the backbone lies in the file, for example ``backbone.``; found when None.
+
+    Raises:
+        CheckpointError: The file cannot be read, or anything in it is missing, unexpected, of another shape
+            or no finite floating point number. The message says what the file holds.
+    """
+    state_dict = files.find_state_dict(files.read_checkpoint(source), source)
+    inner = _backbone_part(state_dict, prefix, source)
+    files.check_numbers(inner, source, only_float=True)
+    weights = names.own_state_dict(inner)
+    _adapt_in_channels(weights, model.in_channels)
+    weights = drop_classifier(weights, model)
+    problems = mismatches(weights, model.state_dict())
+    if problems:
+        raise CheckpointError(
+            f'{source} does not fit this backbone; the file holds {files.describe(state_dict)}; '
+            f'the backbone is {names.guess_arch(model.state_dict())}. ' + '; '.join(problems)
+        )
+    model.load_state_dict(weights, strict=True)
+
+
+def _backbone_part(
+    state_dict: Mapping[str, Tensor], prefix: str | None, source: str | Path
+) -> dict[str, Tensor]:
+    found = files.find_prefixes(state_dict)
+    if prefix is None and len(found) > 1:
+        raise CheckpointError(
+            f'{source} holds {len(found)} CoaT backbones; say which one with prefix, one of {found}'
+        )
+    if prefix is None:
+        prefix = found[0] if found else ''
+    elif prefix and not prefix.endswith('.'):
+        prefix += '.'
+    if prefix not in found:
+        where = f' under {prefix!r}' if prefix else ''
+        raise CheckpointError(
+            f'{source} holds no CoaT weights{where}; it holds {files.describe(state_dict)}; '
+            f'its first keys are {list(state_dict)[:5]}'
+        )
+    return {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+
+
+def _adapt_in_channels(weights: dict[str, Tensor], in_channels: int) -> None:
+    """Make RGB filters serve another number of channels, in place.
+
+    One channel gets the sum over RGB, the response to a grey image. Other numbers get the RGB filters in
+    turn (R, G, B, R...), scaled by 3 / in_channels so that the response keeps its magnitude.
+    """
+    weight = weights.get(FIRST_CONV)
+    if weight is None or weight.dim() != 4 or weight.shape[1] != 3 or in_channels == 3:
+        return
+    if in_channels == 1:
+        weights[FIRST_CONV] = weight.sum(1, keepdim=True)
+        return
+    turns = [channel % 3 for channel in range(in_channels)]
+    weights[FIRST_CONV] = weight[:, turns] * (3.0 / in_channels)
+
+
+def convert_in_place(state_dict: dict[str, Any], prefix: str, model: nn.Module) -> None:
+    """Translate the official names of a backbone under ``prefix`` of ``state_dict``; leave all others alone.
+
+    Raises:
+        CheckpointError: The official weights do not fit. MMEngine's loader would log that and go on.
+    """
+    if prefix + names.OFFICIAL_MARK not in state_dict:
+        return
+    inner = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}
+    weights, expected = drop_classifier(names.own_state_dict(inner), model), model.state_dict()
+    problems = mismatches(weights, expected)
+    if problems:
+        raise CheckpointError(
+            f'these official weights seem to be of {names.guess_arch(weights)}, the backbone is '
+            f'{names.guess_arch(expected)}. ' + '; '.join(problems)
+        )
+    replace_in_place(state_dict, prefix, weights)
+
+
+def classifier_in_place(state_dict: dict[str, Any], prefix: str = '') -> None:
+    """Give the weights of an official or timm classifier the names of an MMPretrain ``ImageClassifier``.
+
+    Only moves them under ``backbone.`` and ``head.fc.``; the backbone translates its own names when it loads.
+
+    Args:
+        state_dict: What is being loaded; changed in place, and left alone when it is not of this form.
+        prefix: Where the classifier lies in it.
+    """
+    if not prefix:
+        files.unwrap_in_place(state_dict)
+    if prefix + names.OFFICIAL_MARK not in state_dict:
+        return
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        name = key[len(prefix) :]
+        if name.startswith(names.HEAD):
+            state_dict[prefix + names.OWN_HEAD + name[len(names.HEAD) :]] = state_dict.pop(key)
+        elif names.translate(name) is not None:  # an unknown one stays: a strict load will name it
+            state_dict[prefix + names.BACKBONE + name] = state_dict.pop(key)
+
+
+def replace_in_place(state_dict: dict[str, Any], prefix: str, weights: Mapping[str, Any]) -> None:
+    """Put ``weights`` in the place of everything under ``prefix``."""
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        del state_dict[key]
+    state_dict.update({prefix + key: value for key, value in weights.items()})
+
+
+def drop_classifier(
+    weights: Mapping[str, Tensor], model: nn.Module, prefix: str = ''
+) -> dict[str, Tensor]:
+    """Leave out a classifier's tensors under ``prefix`` that ``model`` has no place for, and nothing else."""
+    expected = model.state_dict().keys()
+    return {
+        key: value
+        for key, value in weights.items()
+        if key in expected
+        or not (key.startswith(prefix) and names.CLASSIFIER.match(key, len(prefix)))
+    }
+
+
+def mismatches(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
+    """Return what keeps ``weights`` from loading into ``expected``, in words."""
+    shapes = [
+        f'{key} is {tuple(weights[key].shape)} instead of {tuple(value.shape)}'
+        for key, value in expected.items()
+        if key in weights and weights[key].shape != value.shape
+    ]
+    problems = {
+        'missing': [key for key in expected if key not in weights],
+        'unexpected': [key for key in weights if key not in expected],
+        'of another shape': shapes,
+    }
+    return [f'{len(keys)} {what}: {_some(keys)}' for what, keys in problems.items() if keys]
+
+
+def _some(keys: list[str], shown: int = 4) -> str:
+    rest = f' and {len(keys) - shown} more' if len(keys) > shown else ''
+    return ', '.join(keys[:shown]) + rest
