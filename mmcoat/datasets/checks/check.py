@@ -9,7 +9,7 @@ from .coco import check_coco
 from .findings import Findings
 from .reports import Report, SetReport
 from .segmentation import Progress, check_segmentation
-from .sources import Source, describe, root_of
+from .sources import Source, describe
 
 CHECKS = {'segmentation': check_segmentation, 'coco': check_coco}
 
@@ -24,7 +24,7 @@ def check_sets(
     """Look at the images and annotations of data sets, as training would read them.
 
     Label maps of MMSegmentation and COCO files of MMDetection are checked; of another data set the report
-    says so with an empty ``kind``.
+    says so with an empty ``kind``: these have other rules, or lie in a remote store.
 
     Args:
         sets: Name (``train``, ``val``, ``test``) and config of each data set, without wrappers.
@@ -39,17 +39,20 @@ def check_sets(
         DataError: A data set cannot be built.
     """
     use_pytorch_ops()  # where MMCV has no compiled operators, MMDetection is not imported without
-    sources = [describe(split, dataset, cfg) for split, dataset in sets]
-    return Report(_check(s, sample, workers, progress or _quiet) for s in sources)
+    sets = list(sets)
+    sources = [describe(split, dataset, cfg) for split, dataset in sets]  # mistakes here come first
+    return Report(
+        _check(source, sample, workers, progress or _quiet)
+        if source
+        else SetReport(split, '', str(dataset.get('data_root') or ''), Findings(split))
+        for source, (split, dataset) in zip(sources, sets, strict=True)
+    )
 
 
 def _check(
     source: Source, sample: int | None, workers: int | None, progress: Progress
 ) -> SetReport:
-    check = CHECKS.get(source.kind)
-    if check is None:
-        return SetReport(source.split, '', root_of(source), Findings(source.split))
-    return check(source, sample, workers, progress)
+    return CHECKS[source.kind](source, sample, workers, progress)
 
 
 def _quiet(split: str, done: int, total: int) -> None:

@@ -43,7 +43,7 @@ def check_coco(
     names = check_categories(content['categories'], annotations, source.classes, found)
     used = [a for a in annotations if names.get(a['category_id']) in set(source.classes)]
     trained, areas = check_shapes(used, images, source, found)
-    if not trained and not found.count('missing_class'):
+    if not trained and not found.count('missing_class') and not found.count('boxes_normalised'):
         found.add('no_boxes', f'of {len(content["annotations"])} annotations')
     report.empty = len(images) - len({a['image_id'] for a in trained})
     report.areas = areas
@@ -226,5 +226,6 @@ def _check_folder(folder: str, images: dict[Any, Entry], found: Findings) -> Non
     endings = {os.path.splitext(name)[1] for name in named}
     listing = list_pictures(folder, '')
     pictures = [n for n in listing.files if os.path.splitext(n)[1].lower() in PICTURES]
-    found.extend('unlisted_image', [name for name in pictures if name not in named])
+    if not found.count('image_keys'):
+        found.extend('unlisted_image', [name for name in pictures if name not in named])
     found.extend('hidden_file', [n for n in listing.hidden if os.path.splitext(n)[1] in endings])

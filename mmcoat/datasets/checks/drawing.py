@@ -41,7 +41,9 @@ def _draw_classes(axis: Any, one: SetReport) -> None:
     shares = [100 * row.share for row in shown]
     names = [row.name.replace('$', r'\$') for row in shown]
     bars = axis.barh(range(len(shown)), shares, color='#4477aa')
-    axis.bar_label(bars, [f'{share:.3g}' for share in shares], padding=2, fontsize=7)
+    axis.bar_label(
+        bars, [f'{s:.1f}' if s >= 1 else f'{s:.1g}' for s in shares], padding=2, fontsize=7
+    )
     axis.set_yticks(range(len(shown)), names, fontsize=8)
     axis.invert_yaxis()
     axis.margins(x=0.12, y=0.01)
@@ -56,7 +58,8 @@ def _draw_areas(axis: Any, one: SetReport) -> None:
     if sides.size:
         edges = np.geomspace(max(1, sides.min()), max(2, sides.max()) * 1.001, 40)
         axis.hist(sides, edges, color='#ee8866')
-        axis.set_xscale('log')
+        axis.set_xscale('log', base=2)
+        axis.xaxis.set_major_formatter('{x:g}')
     for side in (SMALL, LARGE):
         axis.axvline(side, color='0.4', linestyle='--', linewidth=1)
     counts = [int((sides < SMALL).sum()), int((sides >= LARGE).sum())]
@@ -74,4 +77,5 @@ def _draw_sizes(axis: Any, one: SetReport) -> None:
     axis.scatter(sizes[:, 0], sizes[:, 1], s=area, color='#ee8866', edgecolor='0.3', alpha=0.7)
     top = 1.15 * max(1, int(sizes.max()))
     axis.set(xlim=(0, top), ylim=(0, top), xlabel='width, pixels', ylabel='height, pixels')
-    axis.set_title(f'{one.split}: {len(one.sizes)} images opened, {len(sizes)} sizes', fontsize=10)
+    kinds = f'{len(sizes)} {"size" if len(sizes) == 1 else "sizes"}'
+    axis.set_title(f'{one.split}: {len(one.sizes)} images opened, of {kinds}', fontsize=10)

@@ -173,8 +173,8 @@ class _Counts:
     def finish(self) -> None:
         labelled, left = (int(n) for n in self.selected)
         if self.source.dataset.label_map is not None and labelled and left < labelled:
-            names = _few(self.source.classes)
-            detail = f'{labelled - left} of {labelled} labelled pixels, metainfo.classes {names}'
+            chosen = _few(self.source.classes)
+            detail = f'{labelled - left} of {labelled} labelled pixels, metainfo.classes {chosen}'
             self.found.add('remap_part' if left else 'remap_all', detail)
         elif self.pixels.any() and not left:
             self.found.add('all_ignored', f'{int(self.pixels.sum())} pixels')

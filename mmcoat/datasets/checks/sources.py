@@ -20,7 +20,7 @@ class Source:
     Attributes:
         split: ``train``, ``val`` or ``test``.
         dataset: The data set, built without a pipeline and not yet initialised.
-        kind: ``segmentation``, ``coco`` or ``''`` for what cannot be checked.
+        kind: ``segmentation`` or ``coco``.
         turns: Whether the pipeline turns an image by its EXIF entry.
         image_backend: What decodes an image: ``cv2``, ``pillow``...
         map_backend: What decodes a label map.
@@ -46,8 +46,8 @@ class Source:
         return tuple(self.dataset.metainfo.get('classes') or ())
 
 
-def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> Source:
-    """Read from a config what a check needs.
+def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> Source | None:
+    """Read from a config what a check needs; return None for a data set that cannot be checked.
 
     Args:
         split: ``train``, ``val`` or ``test``.
@@ -60,6 +60,12 @@ def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> 
     """
     check_places(dataset)
     scope = cfg.get('default_scope')
+    with DATASETS.switch_scope_and_registry(scope) as registry:
+        cls = registry.get(dataset['type'])
+    kind = _kind(cls, dataset)
+    if not kind:
+        return None
+    _check_selection(split, dataset, cls)
     built = _build(split, dataset, scope)
     steps = list(dataset.get('pipeline') or [])
     loader = _step(steps, 'LoadImageFromFile')
@@ -72,7 +78,7 @@ def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> 
     return Source(
         split=split,
         dataset=built,
-        kind=_kind(built, dataset),
+        kind=kind,
         turns=bool(loader) and color in TURNING and backend in ('cv2', 'pillow'),
         image_backend=backend,
         map_backend=labels.get('imdecode_backend', 'pillow' if scope == 'mmseg' else 'cv2'),
@@ -90,20 +96,31 @@ def _build(split: str, dataset: Mapping[str, Any], scope: str | None) -> Any:
             return registry.build(settings)
     except Exception as error:  # each data set has errors of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f'{split}: the data set cannot be built: {reason}') from None
+        raise DataError(f'{split}: the data set cannot be built: {reason[:300]}') from None
 
 
-def _kind(built: Any, dataset: Mapping[str, Any]) -> str:
+def _check_selection(split: str, dataset: Mapping[str, Any], kind: Any) -> None:
+    """MMSegmentation takes a selection of a data set's classes, and no others."""
+    own = getattr(kind, 'METAINFO', {}).get('classes')
+    wanted = (dataset.get('metainfo') or {}).get('classes') or ()
+    others = [name for name in wanted if own and name not in own]
+    if others and hasattr(kind, 'get_label_map'):
+        raise DataError(
+            f'{split}: metainfo.classes names {others[0]!r}, which {kind.__name__} does not have; for '
+            "classes of your own take type='BaseSegDataset' (configs/_base_/datasets/own_segmentation.py)"
+        )
+
+
+def _kind(cls: Any, dataset: Mapping[str, Any]) -> str:
     """Tell COCO files and label maps by what a class inherits, without importing both toolboxes."""
     if (dataset.get('backend_args') or {}).get('backend', 'local') != 'local':
         return ''
-    owners = {base.__name__: base for base in type(built).__mro__}
-    if 'BaseSegDataset' in owners and hasattr(built, 'get_label_map'):
+    owners = {base.__name__: base for base in getattr(cls, '__mro__', ())}
+    if 'BaseSegDataset' in owners and hasattr(cls, 'get_label_map'):
         return 'segmentation'
     base = owners.get('CocoDataset')
     same = base is not None and all(
-        getattr(type(built), name) is getattr(base, name)
-        for name in ('load_data_list', 'parse_data_info')
+        getattr(cls, name) is getattr(base, name) for name in ('load_data_list', 'parse_data_info')
     )
     return 'coco' if same else ''
 
