@@ -81,7 +81,8 @@ def _cells(row: ClassRow | None, boxes: bool) -> list[str]:
 def _summary(one: SetReport) -> str:
     """Return one line: how many images, and of which sizes."""
     if not one.kind:
-        return f'{one.split}: not checked: no label maps of MMSegmentation and no COCO file, or not on this machine'
+        why = 'no label maps of MMSegmentation and no COCO file, or not on this machine'
+        return f'{one.split}: not checked: {why}'
     text = f'{one.split}: {one.opened:,} of {one.images:,} images opened'
     if one.sizes:
         widths, heights = zip(*one.sizes, strict=True)
