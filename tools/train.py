@@ -37,6 +37,11 @@ def parse_args() -> argparse.Namespace:
         action='store_false',
         help='do not open a sample of images and labels first (tools/check_dataset.py opens all)',
     )
+    parser.add_argument(
+        '--skip-broken',
+        action='store_true',
+        help='train without the images that cannot be read; each is named in the log',
+    )
     return parser.parse_args()
 
 

@@ -35,8 +35,15 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     join_processes(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)
+    if getattr(args, 'skip_broken', False):
+        _skip_broken(cfg)
     if getattr(args, 'check_data', False):
         check_before_training(named_datasets(cfg, stages), cfg, args.config)
+
+
+def _skip_broken(cfg: Config) -> None:
+    for dataset in datasets(cfg, ('train',)):
+        dataset.pipeline = [dict(type='mmcoat.SkipBroken'), *dataset.pipeline]
 
 
 def fit_to_devices(cfg: Config) -> None:

@@ -94,7 +94,14 @@ def deep(maps):
         path.unlink()
 
 
+def skip(maps):
+    maps.dataset['pipeline'].insert(0, dict(type='mmcoat.SkipBroken'))
+    truncate(maps.images / 'a.jpg')
+    truncate(maps.maps / 'b.png', 0.5)
+
+
 CASES = {
+    'broken, but left out': (skip, 'skipped', r'\(2\): a\.jpg \(.*, b\.png'),
     '16-bit image': (deep, 'deep_image', r'\(3\): a\.png \(mode I;16'),
     'truncated image': (lambda m: truncate(m.images / 'a.jpg'), 'unreadable_image', r'a\.jpg'),
     'empty image': (lambda m: truncate(m.images / 'b.jpg', 0), 'unreadable_image', 'an empty file'),
@@ -208,6 +215,15 @@ def test_classes_that_the_data_set_type_does_not_have(maps):
     maps.dataset.update(type='ADE20KDataset', metainfo=dict(classes=('road', 'moss')))
     with pytest.raises(checks.DataError, match=r"'moss', which ADE20KDataset does not have"):
         maps.check()
+
+
+def test_formats_of_other_readers_are_not_opened(maps):
+    for path in (maps.images / 'a.jpg', maps.maps / 'a.png'):
+        path.write_bytes(b'an array of some kind')
+    maps.dataset['pipeline'] = [dict(type='LoadMyImage'), dict(type='LoadMyMap')]
+    assert lines(maps.check()) == {}
+    (maps.images / 'b.jpg').write_bytes(b'')
+    assert set(lines(maps.check())) == {'unreadable_image'}
 
 
 def test_what_is_not_turned_is_no_finding(maps):

@@ -120,6 +120,27 @@ def test_the_check_can_be_left_out(monkeypatch, ade, tmp_path):
     assert len(asked) == 1
 
 
+def test_broken_images_are_left_out(monkeypatch, ade, tmp_path):
+    from mmengine.registry import DATASETS, init_default_scope
+
+    from mmcoat import runs
+
+    paths = sorted((ade / 'images/training').iterdir())
+    paths[1].write_bytes(paths[1].read_bytes()[:-900])
+    asked = []
+    monkeypatch.setattr(runs, 'build_runner', lambda cfg: asked.append(cfg) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(monkeypatch, SEG, ade, tmp_path / 'run', '--skip-broken')
+    init_default_scope('mmseg')
+    dataset = DATASETS.build(asked[0].train_dataloader.dataset)
+    seen = {dataset[i]['data_samples'].img_path for i in range(4) for _ in range(3)}
+    assert seen <= {str(path) for path in paths if path != paths[1]}
+    assert list(dataset.pipeline.transforms[0].skipped) == [str(paths[1])]
+    with pytest.raises(ZeroDivisionError):
+        train(monkeypatch, SEG, ade, tmp_path / 'run', '--no-check-data')
+    assert len(asked[1].train_dataloader.dataset.pipeline) == len(dataset.pipeline.transforms) - 1
+
+
 def test_warnings_go_to_the_log(monkeypatch, capsys, ade):
     from mmcoat import runs
     from mmcoat.datasets.checks import check_before_training
@@ -164,3 +185,15 @@ def test_our_pipelines_turn_no_image(ade, name):
     for step in [*steps, cfg.tta_pipeline[0]]:
         image = TRANSFORMS.build(step)(dict(img_path=str(path)))['img'][..., ::-1]
         assert np.abs(image - upright).mean() < np.abs(image[::-1, ::-1] - upright).mean() / 3
+
+
+def test_the_page_names_every_finding():
+    from mmcoat.datasets.checks import KINDS
+
+    page = (ROOT / 'docs' / 'check_dataset.md').read_text()
+    missing = [
+        name
+        for name, kind in KINDS.items()
+        if f'| {kind.level} | {kind.text} | {kind.cure} |' not in page
+    ]
+    assert missing == []

@@ -190,7 +190,7 @@ def _open_images(
     _check_folder(folder, images, found)
     sample, workers = pool_size
     there = spread(there, sample)
-    tasks = [Task(path, turns=source.turns) for _, path in there]
+    tasks = [Task(path, opens=source.opens, turns=source.turns) for _, path in there]
     for done, seen in enumerate(pool.run(look, tasks, workers), 1):
         _add_image(seen, there[done - 1][0], source, report)
         progress(source.split, done, len(tasks))
@@ -200,7 +200,7 @@ def _open_images(
 def _add_image(seen: Seen, entry: Entry, source: Source, report: SetReport) -> None:
     found, name = report.findings, entry['file_name']
     for kind, detail in seen.found:
-        found.add(kind, name, detail)
+        found.add(source.name_of(kind), name, detail)
     if seen.size is None:
         return
     report.sizes.append(seen.size)

@@ -28,10 +28,17 @@ FILES = {
         'error', 'images that are not there', 'copy them, or remove them from the annotations'
     ),
     'unreadable_image': Kind(
-        'error', 'images that cannot be read', 'copy them anew, or remove them'
+        'error',
+        'images that cannot be read',
+        'copy them anew, remove them, or train with --skip-broken',
     ),
     'unreadable_map': Kind(
         'error', 'label maps that cannot be read', 'export them anew, or remove them'
+    ),
+    'skipped': Kind(
+        'warning',
+        'images that cannot be read, or whose label map cannot, and are left out of the training',
+        'copy them anew',
     ),
     'turned_image': Kind(
         'error',

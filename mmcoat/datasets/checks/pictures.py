@@ -17,10 +17,19 @@ warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 
 @dataclass
 class Task:
-    """An image to be opened, and its label map if it has one; how each is loaded."""
+    """An image to be opened, and its label map if it has one; how each is loaded.
+
+    Attributes:
+        image: Its path.
+        label: Path of its label map.
+        opens: Whether to decode the image; otherwise only its file is looked at.
+        turns: Whether EXIF turns it.
+        map_backend: ``pillow``, ``cv2``, or '' for a map that is not decoded.
+    """
 
     image: str
     label: str | None = None
+    opens: bool = True
     turns: bool = False
     map_backend: str = 'pillow'
 
@@ -58,11 +67,12 @@ def _look_at_image(seen: Seen) -> None:
     reason = unfit(path)
     if reason:
         seen.found.append(('unreadable_image', reason))
+    if reason or not seen.task.opens:
         return
     try:
         with Image.open(path) as image:
             size, mode = image.size, image.mode
-            seen.orientation = int(image.getexif().get(ORIENTATION, 1) or 1)
+            seen.orientation = _orientation(image)
             # a JPEG is decoded small: all of the file is read, at a third of the time
             image.draft(None, (size[0] // 8 or 1, size[1] // 8 or 1))
             image.load()
@@ -79,6 +89,14 @@ def _look_at_image(seen: Seen) -> None:
         seen.found.append(('deep_image', f'mode {mode}'))
     if plain:
         seen.found.append(('blank_image', ''))
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except (*BROKEN, AttributeError):  # a damaged entry turns nothing
+        return 1
+    return value if value in range(1, 9) else 1
 
 
 def _look_as_opencv(seen: Seen, error: Exception) -> None:
@@ -111,6 +129,7 @@ def _look_at_map(seen: Seen) -> None:
     if reason:
         missing = reason in ('missing', 'a dangling link')
         seen.found.append(('missing_map' if missing else 'unreadable_map', reason))
+    if reason or not seen.task.map_backend:
         return
     try:
         with Image.open(path) as image:

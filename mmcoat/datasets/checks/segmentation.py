@@ -37,7 +37,8 @@ def check_segmentation(
     _check_folders(source, pairs, found)
     pairs = _drop_missing(source, pairs, found)
     pairs = spread(pairs, sample)
-    tasks = [Task(image, label, source.turns, source.map_backend) for image, label in pairs]
+    how = (source.opens, source.turns, source.map_backend)
+    tasks = [Task(image, label, *how) for image, label in pairs]
     counts = _Counts(source, found, report)
     for done, seen in enumerate(pool.run(look, tasks, workers), 1):
         counts.add(seen)
@@ -137,7 +138,7 @@ class _Counts:
         for name, detail in seen.found:
             is_map = name.endswith('_map') or name.startswith('map_')
             path = seen.task.label if is_map and seen.task.label else seen.task.image
-            self.found.add(name, os.path.basename(path), detail)
+            self.found.add(self.source.name_of(name), os.path.basename(path), detail)
         add_orientation(self.source, seen, self.found, place)
         if seen.size is not None:
             self.report.sizes.append(seen.size)

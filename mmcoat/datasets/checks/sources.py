@@ -12,6 +12,9 @@ from .errors import DataError
 
 TURNING = ('color', 'grayscale')  # MMCV's color_types that turn an image by its EXIF entry
 
+BACKENDS = ('cv2', 'pillow')
+SKIPPED = ('unreadable_image', 'unreadable_map')
+
 
 @dataclass
 class Source:
@@ -21,29 +24,33 @@ class Source:
         split: ``train``, ``val`` or ``test``.
         dataset: The data set, built without a pipeline and not yet initialised.
         kind: ``segmentation`` or ``coco``.
+        opens: Whether the pipeline reads images as Pillow and OpenCV do.
         turns: Whether the pipeline turns an image by its EXIF entry.
-        image_backend: What decodes an image: ``cv2``, ``pillow``...
-        map_backend: What decodes a label map.
+        skips: Whether the pipeline leaves out what cannot be read.
+        map_backend: What decodes a label map: ``pillow``, ``cv2``, or '' for what is not opened here.
         reduce_zero_label: What the pipeline does with it; None follows the data set.
         masks: Whether the pipeline loads masks of instances.
         outputs: ``num_classes`` of the model's heads.
         ignore_index: The value of a label that is not trained.
+        classes: Names of the data set's classes, in order.
     """
 
     split: str
     dataset: Any
     kind: str
+    opens: bool
     turns: bool
-    image_backend: str
+    skips: bool
     map_backend: str
     reduce_zero_label: bool | None
     masks: bool
     outputs: list[int]
     ignore_index: int
+    classes: tuple[str, ...]
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        return tuple(self.dataset.metainfo.get('classes') or ())
+    def name_of(self, finding: str) -> str:
+        """Return the name of a finding; what training leaves out is no error."""
+        return 'skipped' if self.skips and finding in SKIPPED else finding
 
 
 def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> Source | None:
@@ -60,8 +67,10 @@ def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> 
     """
     check_places(dataset)
     scope = cfg.get('default_scope')
-    with DATASETS.switch_scope_and_registry(scope) as registry:
-        cls = registry.get(dataset['type'])
+    cls = dataset['type']
+    if isinstance(cls, str):
+        with DATASETS.switch_scope_and_registry(scope) as registry:
+            cls = registry.get(cls)
     kind = _kind(cls, dataset)
     if not kind:
         return None
@@ -70,8 +79,8 @@ def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> 
     steps = list(dataset.get('pipeline') or [])
     loader = _step(steps, 'LoadImageFromFile')
     labels = _step(steps, 'LoadAnnotations')
-    backend = loader.get('imdecode_backend', 'cv2')
-    color = loader.get('color_type', 'color')
+    opens = bool(loader) and loader.get('imdecode_backend', 'cv2') in BACKENDS
+    map_backend = labels.get('imdecode_backend', 'pillow' if scope == 'mmseg' else 'cv2')
     model = cfg.get('model') or {}
     head = model.get('decode_head') or {}
     head = head[-1] if isinstance(head, list | tuple) else head
@@ -79,13 +88,15 @@ def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> 
         split=split,
         dataset=built,
         kind=kind,
-        turns=bool(loader) and color in TURNING and backend in ('cv2', 'pillow'),
-        image_backend=backend,
-        map_backend=labels.get('imdecode_backend', 'pillow' if scope == 'mmseg' else 'cv2'),
+        opens=opens,
+        turns=opens and loader.get('color_type', 'color') in TURNING,
+        skips=any(s.get('type') == 'mmcoat.SkipBroken' for s in steps if isinstance(s, Mapping)),
+        map_backend=map_backend if labels and map_backend in BACKENDS else '',
         reduce_zero_label=labels.get('reduce_zero_label'),
         masks=bool(labels.get('with_mask', False)),
         outputs=sorted(set(_outputs(model))),
         ignore_index=head.get('ignore_index', 255),
+        classes=tuple(built.metainfo.get('classes') or ()),
     )
 
 
