@@ -261,6 +261,16 @@ def test_boxes_on_the_turned_image(coco):
     assert lines(coco.check()) == {}
 
 
+def test_a_few_flat_boxes_do_not_end_a_training(coco):
+    box(2, 3, 20, 0)(coco)
+    assert coco.check().exit_status == 2
+    third = coco.content['annotations'][2]
+    coco.content['annotations'] += [{**third, 'id': 100 + i} for i in range(100)]
+    report = coco.check()
+    assert [f.name for f in report.findings('warning')] == ['box_degenerate']
+    assert report.exit_status == 0
+
+
 def test_other_data_sets_are_left_alone(coco):
     coco.dataset['type'] = 'LVISV1Dataset'  # it reads its file in another way
     (one,) = coco.check().sets

@@ -197,3 +197,14 @@ def test_the_page_names_every_finding():
         if f'| {kind.level} | {kind.text} | {kind.cure} |' not in page
     ]
     assert missing == []
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'configs').glob('*.py')), ids=lambda p: p.stem)
+def test_our_heads_fit_our_data_sets(path):
+    from mmengine.config import Config
+
+    from mmcoat.datasets.checks.sources import outputs
+
+    # the config of one's own data leaves num_classes to the file that inherits from it
+    classes = {'coco': 80, 'ade20k': 150, 'in1k': 1000, 'own': 150}[path.stem.split('_')[-1]]
+    assert set(outputs(Config.fromfile(path).model)) == {classes}

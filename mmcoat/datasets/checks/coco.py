@@ -37,6 +37,7 @@ def check_coco(
     content = _read(source.dataset.ann_file, found)
     if content is None:
         return report
+    found.total = len(content['annotations'])
     images = _check_images(content['images'], found)
     report.images = len(images)
     annotations = _check_annotations(content['annotations'], images, source, found)

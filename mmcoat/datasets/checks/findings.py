@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .kinds import KINDS, LEVELS, Kind
+from .kinds import FEW, KINDS, LEVELS, Kind
 
 KEPT = 10  # places that a report names
 SHOWN = 3  # places that one line names
@@ -18,12 +18,19 @@ class Finding:
         name: Key into :data:`KINDS`.
         count: How often.
         places: The first places, each with what is wrong there.
+        total: Of how many annotations, 0 where that is no matter.
     """
 
     split: str
     name: str
     count: int = 0
     places: list[str] = field(default_factory=list)
+    total: int = 0
+
+    @property
+    def level(self) -> str:
+        few = self.kind.few if self.count < FEW * self.total else None
+        return few or self.kind.level
 
     @property
     def kind(self) -> Kind:
@@ -46,6 +53,7 @@ class Findings:
 
     def __init__(self, split: str) -> None:
         self.split = split
+        self.total = 0
         self._found: dict[str, Finding] = {}
 
     def add(self, name: str, place: object, detail: str = '') -> None:
@@ -69,10 +77,12 @@ class Findings:
 
     def __iter__(self) -> Iterator[Finding]:
         """Yield the worst first, and otherwise in the order in which :data:`KINDS` has them."""
+        for finding in self._found.values():
+            finding.total = self.total
         order = list(KINDS)
         return iter(
             sorted(
                 self._found.values(),
-                key=lambda f: (LEVELS.index(f.kind.level), order.index(f.name)),
+                key=lambda f: (LEVELS.index(f.level), order.index(f.name)),
             )
         )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+FEW = 0.01  # MMDetection drops such boxes and polygons: in a large set a few do no harm
 LEVELS = ('error', 'warning', 'note')
 
 
@@ -15,12 +16,14 @@ class Kind:
         text: What was found, as a plural.
         cure: What to do.
         whole: It is said of the whole data set, and not counted.
+        few: How bad it is while it concerns less than :data:`FEW` of the annotations.
     """
 
     level: str
     text: str
     cure: str
     whole: bool = False
+    few: str | None = None
 
 
 FILES = {
@@ -222,16 +225,27 @@ COCO_FILE = {
 COCO_SHAPES = {
     'box_form': Kind('error', 'boxes that are not four finite numbers', 'correct or remove them'),
     'box_negative': Kind(
-        'error', 'boxes of negative width or height', 'a box is [x, y, width, height]'
+        'error',
+        'boxes of negative width or height',
+        'a box is [x, y, width, height]',
+        few='warning',
     ),
     'box_degenerate': Kind(
         'error',
         'boxes of less than one pixel, or with an area of 0, which MMDetection drops in silence',
         'remove them',
+        few='warning',
     ),
-    'box_outside': Kind('error', 'boxes that lie outside of the image', 'correct or remove them'),
+    'box_outside': Kind(
+        'error',
+        'boxes that lie outside of the image',
+        'correct or remove them',
+        few='warning',
+    ),
     'box_over_edge': Kind(
-        'warning', 'boxes that reach over the edge of the image', 'cut them at the edge'
+        'warning',
+        'boxes that reach over the edge of the image',
+        'cut them at the edge',
     ),
     'boxes_normalised': Kind(
         'error',
@@ -255,6 +269,7 @@ COCO_SHAPES = {
         'error',
         'polygons that are not at least three points of finite numbers',
         'correct or remove them',
+        few='warning',
     ),
     'polygon_outside': Kind(
         'warning', 'polygons that reach over the edge of the image', 'cut them at the edge'

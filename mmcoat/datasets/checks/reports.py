@@ -68,7 +68,7 @@ class Report:
         """Yield the findings of some levels, all by default; errors first."""
         for level in levels or ('error', 'warning', 'note'):
             for one in self.sets:
-                yield from (f for f in one.findings if f.kind.level == level)
+                yield from (f for f in one.findings if f.level == level)
 
     @property
     def exit_status(self) -> int:
@@ -96,7 +96,7 @@ def _set_as_dict(one: SetReport) -> dict[str, Any]:
     return {
         **{key: getattr(one, key) for key in ('split', 'kind', 'root', 'images', 'opened')},
         'findings': [
-            {**asdict(f), 'level': f.kind.level, 'text': f.kind.text, 'cure': f.kind.cure}
+            {**asdict(f), 'level': f.level, 'text': f.kind.text, 'cure': f.kind.cure}
             for f in one.findings
         ],
         'classes': [asdict(row) for row in one.classes],

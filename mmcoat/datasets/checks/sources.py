@@ -94,7 +94,7 @@ def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> 
         map_backend=map_backend if labels and map_backend in BACKENDS else '',
         reduce_zero_label=labels.get('reduce_zero_label'),
         masks=bool(labels.get('with_mask', False)),
-        outputs=sorted(set(_outputs(model))),
+        outputs=sorted(set(outputs(model))),
         ignore_index=head.get('ignore_index', 255),
         classes=tuple(built.metainfo.get('classes') or ()),
     )
@@ -143,7 +143,7 @@ def _step(steps: list, name: str) -> Mapping[str, Any]:
     return {}
 
 
-def _outputs(node: Any) -> Iterator[int]:
+def outputs(node: Any) -> Iterator[int]:
     """Yield ``num_classes`` of every head of a model."""
     if isinstance(node, Mapping):
         things, stuff = node.get('num_things_classes'), node.get('num_stuff_classes')
@@ -155,7 +155,7 @@ def _outputs(node: Any) -> Iterator[int]:
     else:
         parts = list(node) if isinstance(node, list | tuple) else []
     for part in parts:
-        yield from _outputs(part)
+        yield from outputs(part)
 
 
 def root_of(source: Source) -> str:

@@ -35,7 +35,7 @@ def _findings(found: list[Finding]) -> Table:
     for f in found:
         table.add_row(
             f.split,
-            f'[{COLOURS[f.kind.level]}]{f.kind.level}[/]',
+            f'[{COLOURS[f.level]}]{f.level}[/]',
             f'{escape(f.kind.text)}\n[dim]{escape(f.kind.cure)}[/]',
             '' if f.kind.whole else f'{f.count:,}',
             escape('\n'.join(f.places[:SHOWN]) + ('\n...' if f.count > SHOWN else '')),
