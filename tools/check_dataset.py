@@ -1,16 +1,14 @@
 """Look at every image, label map and annotation of a config's data sets, and name what would train wrong."""
 
 import argparse
-import json
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmcoat import cli, runs
 from mmcoat.datasets import checks
-from mmcoat.datasets.checks import drawing, tables
+from mmcoat.datasets.checks import tables, writing
 from mmcoat.errors import UsageError
 
 COLUMNS = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
@@ -38,7 +36,8 @@ def main() -> int:
     for name in ('sample', 'workers'):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UsageError(f'--{name} must be 1 or more, not {getattr(args, name)}')
-    sets = runs.named_datasets(cfg, args.splits.split(','))
+    writing.check_targets(args.out, args.picture)
+    sets = runs.named_datasets(cfg, args.splits.replace(' ', '').split(','))
     with Progress(*COLUMNS, TimeRemainingColumn(), transient=True) as bar:
         rows = {split: bar.add_task(split, total=None) for split, _ in sets}
         report = checks.check_sets(
@@ -49,10 +48,7 @@ def main() -> int:
             lambda split, done, total: bar.update(rows[split], completed=done, total=total),
         )
     tables.show(report, Console())
-    if args.out:
-        Path(args.out).write_text(json.dumps(report.as_dict(), indent=2) + '\n')
-    if args.picture:
-        drawing.draw(report, args.picture)
+    writing.write(report, args.out, args.picture)
     return report.exit_status
 
 

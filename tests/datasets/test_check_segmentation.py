@@ -131,7 +131,7 @@ CASES = {
     'palette': (palette, 'map_mode', 'palette'),
     '16 bits that fit': (lambda m: m.put(m.labels.astype(np.uint16)), 'map_mode', '16 bits'),
     '1 bit': (lambda m: m.put(m.labels > 1), 'map_mode', '1 bit'),
-    'value above the classes': (above, 'values', r'value 9: 96 pixels; classes are 0 to 2'),
+    'value above the classes': (above, 'values', r'value 9: 96 pixels; classes are 1 to 3'),
     'map ignored': (lambda m: m.put(m.labels * 0), 'ignored_map', r'a\.png'),
     'all maps ignored': (
         lambda m: [m.put(m.labels * 0, name) for name in 'abc'],

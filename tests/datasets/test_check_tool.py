@@ -61,6 +61,8 @@ def test_errors_give_exit_status_2(monkeypatch, capsys, ade):
     ('options', 'message'),
     [
         (['--sample', '0'], '--sample must be 1 or more, not 0'),
+        (['--out', 'configs/mine.py'], '--out configs/mine.py must end in .json'),
+        (['--picture', 'nowhere/a.png'], 'folder nowhere does not exist'),
         (['--splits', 'train,none'], 'this config has no none_dataloader'),
         (['--cfg-options', 'data_root=nowhere'], 'folder nowhere does not exist'),
     ],
@@ -167,6 +169,19 @@ def test_only_the_first_process_looks(monkeypatch, ade):
     monkeypatch.setenv('RANK', '0')
     with pytest.raises(DataError, match='an empty file'):
         check_before_training(sets, cfg, 'mine.py')
+
+
+def test_several_data_sets_of_one_loader_are_told_apart(ade):
+    from mmcoat import runs
+
+    cfg = runs.load_config(str(config(SEG)))
+    one = cfg.train_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(type='ConcatDataset', datasets=[one, one])
+    assert [name for name, _ in runs.named_datasets(cfg, ['train', 'val'])] == [
+        'train 1',
+        'train 2',
+        'val',
+    ]
 
 
 @pytest.mark.parametrize('name', [SEG, 'mask2former_coat_s_ade20k'])

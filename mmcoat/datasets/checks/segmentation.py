@@ -155,16 +155,14 @@ class _Counts:
             int(values[self.after != ignore].sum()),
         )
         wrong = (self.after >= self._limit()) & (self.after != ignore) & (values > 0)
-        # with a wrap-around the values that are left say nothing
         if wrong.any() and self._limit():
             shown = ', '.join(map(str, np.flatnonzero(wrong)[:5]))
-            top = self._limit() - 1
-            self.found.add(
-                'values',
-                place,
-                f'value {shown}: {int(values[wrong].sum())} pixels; classes are 0 to {top}'
-                + (' after reduce_zero_label' if self.source.dataset.reduce_zero_label else ''),
+            first = int(self.source.dataset.reduce_zero_label)
+            last = first - 1 + (len(self.source.dataset.label_map or ()) or self._limit())
+            detail = (
+                f'value {shown}: {int(values[wrong].sum())} pixels; classes are {first} to {last}'
             )
+            self.found.add('values', place, detail)
         if not (values[self.after != ignore]).any():
             self.found.add('ignored_map', place)
 
