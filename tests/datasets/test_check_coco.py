@@ -313,3 +313,25 @@ def test_all_kinds_are_tried():
 
     tried = {name for _, name, _ in [*CASES.values(), *segmentation.CASES.values()]}
     assert set(checks.KINDS) - tried == {'json'}  # test_broken_json
+
+
+RUBBISH = [None, '', [], {}, -1, 0, 1e400, 'x', True, [1], [[1]], [None] * 4, 2**70, ['a'] * 6]
+RUBBISH += [
+    [[None] * 6],
+    [[]],
+    {'counts': [1], 'size': [HEIGHT, WIDTH]},
+    {'counts': 'ab', 'size': 1},
+]
+
+
+@pytest.mark.parametrize('section', ['images', 'annotations', 'categories'])
+def test_rubbish_in_any_key_is_no_traceback(coco, section):
+    entry = coco.content[section][0]
+    for key, sound in [*entry.items()]:
+        for value in RUBBISH:
+            entry[key] = value
+            assert all(f.line() for f in coco.check(workers=1).findings())
+        entry[key] = sound
+    for value in RUBBISH:
+        coco.content[section][0] = value
+        assert coco.check(workers=1).exit_status == 2
