@@ -113,6 +113,8 @@ def hidden(coco):
 
 
 def more_images(coco):
+    (coco.images / 'other').mkdir()
+    Image.new('RGB', (8, 8)).save(coco.images / 'other' / 'new.jpg')
     Image.new('RGB', (8, 8)).save(coco.images / 'new.jpg')
 
 
@@ -210,7 +212,7 @@ CASES = {
     'dangling link': (link, 'missing_file', 'a dangling link'),
     'truncated image': (truncate, 'unreadable_image', r'1\.jpg'),
     'macOS': (hidden, 'hidden_file', r'\._1\.jpg'),
-    'images without entry': (more_images, 'unlisted_image', r'new\.jpg'),
+    'images without entry': (more_images, 'unlisted_image', r'\(1\): new\.jpg'),
     'turned, boxes not': (turned(6), 'turned_image', 'EXIF orientation 6'),
     'turned by 180 degrees': (turned(3), 'perhaps_turned_image', 'EXIF orientation 3'),
     'no annotations': (lambda c: c.content['annotations'].clear(), 'no_boxes', 'of 0 annotations'),

@@ -16,7 +16,7 @@ RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 def check_before_training(
     sets: Iterable[tuple[str, Mapping[str, Any]]], cfg: Mapping[str, Any], path: str
 ) -> None:
-    """Check a sample of each data set in the first process; warnings go to the log.
+    """Check a sample of each data set in the first process; warnings are printed.
 
     Args:
         sets: Name and config of each data set.

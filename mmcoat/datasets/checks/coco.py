@@ -226,7 +226,9 @@ def _check_folder(folder: str, images: dict[Any, Entry], found: Findings) -> Non
     named = {os.path.normpath(entry['file_name']) for entry in images.values()}
     endings = {os.path.splitext(name)[1] for name in named}
     listing = list_pictures(folder, '')
+    places = {os.path.dirname(name) for name in named}  # other folders are other data sets'
     pictures = [n for n in listing.files if os.path.splitext(n)[1].lower() in PICTURES]
+    pictures = [n for n in pictures if os.path.dirname(n) in places]
     if not found.count('image_keys'):
         found.extend('unlisted_image', [name for name in pictures if name not in named])
     found.extend('hidden_file', [n for n in listing.hidden if os.path.splitext(n)[1] in endings])

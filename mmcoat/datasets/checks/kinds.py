@@ -11,7 +11,7 @@ class Kind:
     """One sort of finding.
 
     Attributes:
-        level: ``error`` ends a training before it begins, ``warning`` is counted in its log, ``note`` is
+        level: ``error`` ends a training before it begins, ``warning`` is printed before it, ``note`` is
             only told by the tool.
         text: What was found, as a plural.
         cure: What to do.
