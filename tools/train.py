@@ -31,6 +31,17 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate to the actual number of GPUs x batch',
     )
+    parser.add_argument(
+        '--no-check-data',
+        dest='check_data',
+        action='store_false',
+        help='do not open a sample of images and labels first (tools/check_dataset.py opens all)',
+    )
+    parser.add_argument(
+        '--skip-broken',
+        action='store_true',
+        help='train without the images that cannot be read; each is named in the log',
+    )
     return parser.parse_args()
 
 

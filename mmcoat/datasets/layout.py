@@ -6,6 +6,8 @@ from typing import Any
 
 from mmcoat.errors import UsageError
 
+from .listing import list_pictures
+
 ADE20K = 'images/{training,validation}/*.jpg with annotations/{training,validation}/*.png of the same names'
 COCO = 'annotations/instances_{train,val}2017.json with train2017/*.jpg and val2017/*.jpg'
 IMAGENET = 'train/<class>/*.JPEG and val/<class>/*.JPEG'
@@ -18,13 +20,27 @@ class LayoutError(UsageError):
 
 
 def check_dataset(dataset: Mapping[str, Any]) -> None:
-    """Check that the folders and files that a dataset config names are there.
+    """Check that the folders and files that a dataset config names are there, and a label map for each image.
 
     Args:
         dataset: Config of one dataset: ``type``, ``data_root``, ``data_prefix``, ``ann_file``.
 
     Raises:
         LayoutError: One line that names what is missing and the layout that is expected.
+    """
+    root, folders = check_places(dataset)
+    if not dataset.get('ann_file') and {'img_path', 'seg_map_path'} <= set(folders):
+        _check_pairs(dataset, root, folders['img_path'], folders['seg_map_path'])
+
+
+def check_places(dataset: Mapping[str, Any]) -> tuple[Path, dict[str, Path]]:
+    """Check that the folders and files that a dataset config names are there.
+
+    Returns:
+        The data root, and the folders by their names in ``data_prefix``.
+
+    Raises:
+        LayoutError: As :func:`check_dataset`.
     """
     root = Path(dataset.get('data_root') or '.').expanduser()
     if not root.is_dir():
@@ -39,8 +55,7 @@ def check_dataset(dataset: Mapping[str, Any]) -> None:
         if not folder.is_dir() or not any(folder.iterdir()):
             state = 'is empty' if folder.is_dir() else 'does not exist'
             raise _error(dataset, root, f'folder {folder} {state}')
-    if not ann_file and {'img_path', 'seg_map_path'} <= set(folders):
-        _check_pairs(dataset, root, folders['img_path'], folders['seg_map_path'])
+    return root, folders
 
 
 def _prefixes(dataset: Mapping[str, Any]) -> dict[str, str | None]:
@@ -53,10 +68,12 @@ def _check_pairs(dataset: Mapping[str, Any], root: Path, images: Path, maps: Pat
     default = SEG_SUFFIXES.get(_type_name(dataset), ('.jpg', '.png'))
     image_suffix = dataset.get('img_suffix', default[0])
     map_suffix = dataset.get('seg_map_suffix', default[1])
-    stems = {p.name.removesuffix(image_suffix) for p in images.rglob(f'*{image_suffix}')}
+    listing = list_pictures(images, image_suffix)
+    stems = {name.removesuffix(image_suffix) for name in listing.files}
     if not stems:
-        raise _error(dataset, root, f'folder {images} has no {image_suffix} image')
-    labelled = {p.name.removesuffix(map_suffix) for p in maps.rglob(f'*{map_suffix}')}
+        others = f', but {listing.others[0]} and such' if listing.others else ''
+        raise _error(dataset, root, f'folder {images} has no {image_suffix} image{others}')
+    labelled = {name.removesuffix(map_suffix) for name in list_pictures(maps, map_suffix).files}
     lacking = sorted(stems - labelled)
     if lacking:
         raise _error(

@@ -2,6 +2,7 @@
 
 from mmcoat.compat import use_pytorch_ops
 
+from .checks import named_datasets
 from .config import datasets, find_config, load_config, set_data_root
 from .failures import one_line_faults
 from .options import (
@@ -34,6 +35,7 @@ __all__ = [
     'load_model',
     'load_strictly',
     'locked',
+    'named_datasets',
     'one_line_faults',
     'only_train',
     'protect',

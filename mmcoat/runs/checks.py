@@ -1,12 +1,14 @@
 """Check what the heads expect against what the backbone gives, before a run is built."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmcoat.arch import parse_arch
 from mmcoat.errors import UsageError
+
+from .variables import datasets
 
 HEADS = ('decode_head', 'auxiliary_head', 'panoptic_head')
 
@@ -29,6 +31,22 @@ def check_channels(cfg: Config) -> None:
         # of several necks only the first sees the backbone
         for part in parts[:1] if name == 'neck' else parts:
             _check_part(name, part, given, backbone['arch'])
+
+
+def named_datasets(cfg: Config, splits: Sequence[str]) -> list[tuple[str, ConfigDict]]:
+    """Return the config of each data set with its name; several of one dataloader are counted.
+
+    Raises:
+        UsageError: The config has no such dataloader.
+    """
+    named = []
+    for split in splits:
+        if not cfg.get(f'{split}_dataloader'):
+            raise UsageError(f'this config has no {split}_dataloader')
+        parts = list(datasets(cfg, (split,)))
+        for number, part in enumerate(parts, 1):
+            named.append((f'{split} {number}' if len(parts) > 1 else split, part))
+    return named
 
 
 def _check_part(name: str, part: Mapping[str, Any], given: list[int], arch: Any) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from mmcoat.datasets.checks import check_before_training
 from mmcoat.datasets.layout import check_dataset
 from mmcoat.errors import UsageError
 
-from .checks import check_channels
+from .checks import check_channels, named_datasets
 from .config import datasets
 from .distributed import join_processes
 
@@ -21,6 +22,7 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
 
     Raises:
         LayoutError: A data set is missing or laid out otherwise than its class expects.
+        DataError: It holds what cannot be trained on.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
@@ -33,6 +35,15 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     join_processes(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)
+    if getattr(args, 'skip_broken', False):
+        _skip_broken(cfg)
+    if getattr(args, 'check_data', False):
+        check_before_training(named_datasets(cfg, stages), cfg, args.config)
+
+
+def _skip_broken(cfg: Config) -> None:
+    for dataset in datasets(cfg, ('train',)):
+        dataset.pipeline = [dict(type='mmcoat.SkipBroken'), *dataset.pipeline]
 
 
 def fit_to_devices(cfg: Config) -> None:

@@ -6,8 +6,11 @@ data_root = 'data/ade/ADEChallengeData2016'
 crop_size = (512, 512)
 scale = (2048, 512)  # longest and shortest side
 
+# EXIF would turn the image, and not its label map
+load_image = dict(type='LoadImageFromFile', color_type='color_ignore_orientation')
+
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    load_image,
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='RandomResize', scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
@@ -16,14 +19,14 @@ train_pipeline = [
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
+    load_image,
     dict(type='Resize', scale=scale, keep_ratio=True),
     # after Resize: predictions are compared at the annotation's own size
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='PackSegInputs'),
 ]
 tta_pipeline = [
-    dict(type='LoadImageFromFile'),
+    load_image,
     dict(
         type='TestTimeAug',
         transforms=[

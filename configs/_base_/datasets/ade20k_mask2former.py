@@ -2,7 +2,7 @@ _base_ = './ade20k_512.py'
 
 # Mask2Former's scales: the short side is 0.5 to 2 times 512, the long side at most 2048.
 train_pipeline = [
-    dict(type='LoadImageFromFile'),
+    _base_.load_image,
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(
         type='RandomChoiceResize',
