@@ -1,10 +1,11 @@
-"""Draws a synthetic data set in the layout of ADE20K or COCO.
+"""Draws a synthetic data set in the layout of ADE20K, COCO, Cityscapes, Pascal VOC...
 
 Scenes of streets, shores and hills, or of objects on a quiet background: enough to try training
 and testing end to end without the real data set. Scores on it say nothing about the real one.
 """
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -16,9 +17,14 @@ from mmcoat.errors import UsageError
 
 EXAMPLES = """examples:
   python tools/make_synthetic_dataset.py ade20k data/ade_synthetic --preview
+  python tools/make_synthetic_dataset.py cityscapes data/cityscapes_synthetic --size 256 128
   python tools/make_synthetic_dataset.py coco data/coco_synthetic --train 400 --val 60 --seed 1
 """
-DEFAULT_SIZES = {'ade20k': (160, 128), 'coco': (256, 192)}
+MAKERS = {'ade20k': synthetic.make_ade20k, 'coco': synthetic.make_coco} | {
+    name: functools.partial(synthetic.make_layout, layout=name) for name in synthetic.LAYOUTS
+}
+PREVIEWS = {'ade20k': synthetic.preview_ade20k, 'coco': synthetic.preview_coco}
+DEFAULT_SIZES = {name: (256, 192) if name == 'coco' else (160, 128) for name in MAKERS}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -35,13 +41,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         type=int,
         nargs=2,
         metavar=('W', 'H'),
-        help='width and height in pixels (default: 160 128 for ade20k, 256 192 for coco)',
+        help='width and height in pixels (default: 256 192 for coco, 160 128 for others)',
     )
     parser.add_argument(
         '--seed', type=int, default=0, help='the same seed draws the same pictures (default: 0)'
     )
     parser.add_argument(
-        '--preview', action='store_true', help='write OUT/preview.png, pictures beside their labels'
+        '--preview',
+        action='store_true',
+        help='write OUT/preview.png, pictures beside their labels (ade20k and coco)',
     )
     parser.add_argument(
         '--overwrite', action='store_true', help='replace an earlier synthetic data set in OUT'
@@ -53,14 +61,17 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> int:
     """Draws the data set; returns the exit status."""
     args = parse_args()
-    make = {'ade20k': synthetic.make_ade20k, 'coco': synthetic.make_coco}[args.layout]
-    preview = {'ade20k': synthetic.preview_ade20k, 'coco': synthetic.preview_coco}[args.layout]
+    if args.preview and args.layout not in PREVIEWS:
+        raise UsageError(
+            f'--preview knows {sorted(PREVIEWS)} only, not {args.layout}; tools/browse_dataset.py CONFIG '
+            'draws any data set'
+        )
     size = tuple(args.size or DEFAULT_SIZES[args.layout])
     columns = (TextColumn('drawing'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, transient=True) as bar:
             task = bar.add_task('drawing', total=args.train + args.val)
-            make(
+            MAKERS[args.layout](
                 args.out,
                 train=args.train,
                 val=args.val,
@@ -70,7 +81,7 @@ def main() -> int:
                 progress=lambda done, total: bar.update(task, completed=done),
             )
         if args.preview:
-            preview(args.out, args.out / 'preview.png')
+            PREVIEWS[args.layout](args.out, args.out / 'preview.png')
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from None
     print(f'{args.layout}: {args.train} training and {args.val} validation images in {args.out}')
