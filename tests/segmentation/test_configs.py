@@ -9,7 +9,8 @@ from mmcoat import runs
 from tests.helpers import ROOT, configs, load
 
 mmseg_structures = pytest.importorskip('mmseg.structures')
-NAMES = configs('upernet_*_ade20k.py', 'fpn_*_ade20k.py', 'segformer_*_ade20k.py')
+HEADS = ('upernet', 'fpn', 'segformer', 'unet', 'daformer')
+NAMES = configs(*(f'{head}_*_ade20k.py' for head in HEADS))
 SIZE = 64
 
 
@@ -37,9 +38,10 @@ def samples(count: int, size: int):
 def test_all_variants_are_there():
     all_heads = {
         f'{head}_coat_{v}_ade20k.py'
-        for head in ('upernet', 'fpn', 'segformer')
+        for head in HEADS[:3]
         for v in ('lite_t', 'lite_mini', 'lite_s', 'lite_m', 't', 'mini', 's')
     }
+    all_heads |= {f'{head}_coat_{v}_ade20k.py' for head in HEADS[3:] for v in ('lite_m', 's')}
     assert all_heads == set(NAMES)
 
 
