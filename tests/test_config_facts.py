@@ -13,7 +13,10 @@ BACKBONES = sorted((CONFIGS / '_base_' / 'backbones').glob('*.py'))
 OTHERS = sorted(
     path
     for path in CONFIGS.rglob('*.py')
-    if path not in BACKBONES and not path.match('*_in1k.py') and path.name != 'coat_classifier.py'
+    if path not in BACKBONES
+    and not path.match('*_in1k.py')
+    and path.name != 'coat_classifier.py'
+    and path.parent.name != 'backbones'  # rivals' own
 )
 CHANNELS = {tuple(load(f'_base_/backbones/{path.name}').channels) for path in BACKBONES}
 

@@ -6,6 +6,7 @@ from .threshold_search import ThresholdSearch
 
 __all__ = ['ThresholdSearch']
 if find_spec('mmseg') is not None:
+    from .boundary_f1 import BoundaryF1
     from .present_class_iou import PresentClassIoU
 
-    __all__ += ['PresentClassIoU']
+    __all__ += ['BoundaryF1', 'PresentClassIoU']
