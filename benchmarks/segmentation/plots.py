@@ -35,14 +35,7 @@ def _scatter(
     for c in contenders:
         values = [found[SCORE] for found in c.scores]
         error = stdev(values) if len(values) > 1 else 0.0
-        axes.errorbar(
-            x(c),
-            mean(values),
-            yerr=error,
-            fmt='o',
-            capsize=3,
-            label=f'{c.name} ({len(values)} seeds)',
-        )
+        axes.errorbar(x(c), mean(values), yerr=error, fmt='o', capsize=3, label=c.name)
     axes.set(xlabel=label, ylabel=LABEL)
     axes.set_xlim(0, 1.1 * max(map(x, contenders)))
     axes.grid(alpha=0.3)
