@@ -19,6 +19,7 @@ _LAZY = {
     'Inferencer': '.apis',
     'checkpoints': '.checkpoints',
     'create_model': '.models.create',
+    'smp': '.models.smp',
 }
 __all__ = [
     'ARCH_ZOO',
@@ -28,6 +29,7 @@ __all__ = [
     'checkpoints',
     'create_model',
     'list_models',
+    'smp',
 ]
 
 
@@ -35,7 +37,7 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     module = importlib.import_module(_LAZY[name], __name__)
-    return module if name == 'checkpoints' else getattr(module, name)
+    return module if name in ('checkpoints', 'smp') else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -1,10 +1,11 @@
-"""Draw a synthetic data set in the layout of ADE20K or COCO.
+"""Draw a synthetic data set in the layout of ADE20K, COCO, Cityscapes, Pascal VOC...
 
 Scenes of streets, shores and hills, or of objects on a quiet background: enough to try training
 and testing end to end without the real data set. Scores on it say nothing about the real one.
 """
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
@@ -17,19 +18,21 @@ from mmcoat.errors import UsageError
 
 EXAMPLES = """examples:
   python tools/make_synthetic_dataset.py ade20k data/ade_synthetic --preview
+  python tools/make_synthetic_dataset.py cityscapes data/cityscapes_synthetic --size 256 128
   python tools/make_synthetic_dataset.py coco data/coco_synthetic --train 400 --val 60 --seed 1
 """
-LAYOUTS = {
-    'ade20k': (synthetic.make_ade20k, synthetic.preview_ade20k, (160, 128)),
-    'coco': (synthetic.make_coco, synthetic.preview_coco, (256, 192)),
+MAKERS = {'ade20k': synthetic.make_ade20k, 'coco': synthetic.make_coco} | {
+    name: functools.partial(synthetic.make_layout, layout=name) for name in synthetic.LAYOUTS
 }
+PREVIEWS = {'ade20k': synthetic.preview_ade20k, 'coco': synthetic.preview_coco}
+DEFAULT_SIZES = {name: (256, 192) if name == 'coco' else (160, 128) for name in MAKERS}
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('layout', choices=sorted(LAYOUTS), help='layout to write')
+    parser.add_argument('layout', choices=sorted(MAKERS), help='layout to write')
     parser.add_argument('out', type=Path, help='folder to write; must be new or empty')
     parser.add_argument('--train', type=int, default=200, help='training images (default: 200)')
     parser.add_argument('--val', type=int, default=40, help='validation images (default: 40)')
@@ -38,13 +41,15 @@ def parse_args() -> argparse.Namespace:
         type=int,
         nargs=2,
         metavar=('W', 'H'),
-        help='width and height in pixels (default: 160 128 for ade20k, 256 192 for coco)',
+        help='width and height in pixels (default: 256 192 for coco, 160 128 for others)',
     )
     parser.add_argument(
         '--seed', type=int, default=0, help='the same seed draws the same pictures (default: 0)'
     )
     parser.add_argument(
-        '--preview', action='store_true', help='write OUT/preview.png, pictures beside their labels'
+        '--preview',
+        action='store_true',
+        help='write OUT/preview.png, pictures beside their labels (ade20k and coco)',
     )
     parser.add_argument(
         '--overwrite',
@@ -57,24 +62,28 @@ def parse_args() -> argparse.Namespace:
 @cli.command
 def main() -> None:
     args = parse_args()
-    make, preview, size = LAYOUTS[args.layout]
+    if args.preview and args.layout not in PREVIEWS:
+        raise UsageError(
+            f'--preview knows {sorted(PREVIEWS)} only, got {args.layout}; tools/browse_dataset.py CONFIG '
+            'draws any data set'
+        )
     console = Console(stderr=True)
     columns = (TextColumn('drawing'), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     try:
         with bar:
             task = bar.add_task('drawing', total=None)
-            make(
+            MAKERS[args.layout](
                 args.out,
                 train=args.train,
                 val=args.val,
-                size=tuple(args.size or size),
+                size=tuple(args.size or DEFAULT_SIZES[args.layout]),
                 seed=args.seed,
                 overwrite=args.overwrite,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         if args.preview:
-            preview(args.out, args.out / 'preview.png')
+            PREVIEWS[args.layout](args.out, args.out / 'preview.png')
     except OSError as error:
         raise UsageError(f'{args.out} cannot be written: {error}') from None
     print(f'{args.layout}: {args.train} training and {args.val} validation images in {args.out}')

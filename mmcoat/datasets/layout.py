@@ -6,13 +6,16 @@ from typing import Any
 
 from mmcoat.errors import UsageError
 
+from .layouts import SEGMENTATION, first_lacking
 from .listing import list_pictures
 
 ADE20K = 'images/{training,validation}/*.jpg with annotations/{training,validation}/*.png of the same names'
 COCO = 'annotations/instances_{train,val}2017.json with train2017/*.jpg and val2017/*.jpg'
 IMAGENET = 'train/<class>/*.JPEG and val/<class>/*.JPEG'
 LAYOUTS = {'ADE20KDataset': ADE20K, 'CocoDataset': COCO, 'ImageNet': IMAGENET}
+LAYOUTS |= {name: f'{layout.tree} (from {layout.source})' for name, layout in SEGMENTATION.items()}
 SEG_SUFFIXES = {'ADE20KDataset': ('.jpg', '.png')}  # image, label map
+SEG_SUFFIXES |= {name: layout.suffixes for name, layout in SEGMENTATION.items()}
 
 
 class LayoutError(UsageError):
@@ -29,8 +32,9 @@ def check_dataset(dataset: Mapping[str, Any]) -> None:
         LayoutError: One line that names what is missing and the layout that is expected.
     """
     root, folders = check_places(dataset)
-    if not dataset.get('ann_file') and {'img_path', 'seg_map_path'} <= set(folders):
-        _check_pairs(dataset, root, folders['img_path'], folders['seg_map_path'])
+    if {'img_path', 'seg_map_path'} <= set(folders):
+        check = _check_listed if dataset.get('ann_file') else _check_pairs
+        check(dataset, root, folders['img_path'], folders['seg_map_path'])
 
 
 def check_places(dataset: Mapping[str, Any]) -> tuple[Path, dict[str, Path]]:
@@ -63,11 +67,26 @@ def _prefixes(dataset: Mapping[str, Any]) -> dict[str, str | None]:
     return {'img': prefix} if isinstance(prefix, str) else dict(prefix)
 
 
+def _suffixes(dataset: Mapping[str, Any]) -> tuple[str, str]:
+    image, label = SEG_SUFFIXES.get(_type_name(dataset), ('.jpg', '.png'))
+    return dataset.get('img_suffix', image), dataset.get('seg_map_suffix', label)
+
+
+def _check_listed(dataset: Mapping[str, Any], root: Path, images: Path, maps: Path) -> None:
+    """Every name in a split's text file needs its image and its label map."""
+    path = root / dataset['ann_file']
+    names = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    if not names:
+        raise _error(dataset, root, f'file {path} lists no image')
+    for folder, suffix in zip((images, maps), _suffixes(dataset), strict=True):
+        lacking = first_lacking(names, folder, suffix)
+        if lacking:
+            raise _error(dataset, root, f'{path} lists {lacking}, which does not exist')
+
+
 def _check_pairs(dataset: Mapping[str, Any], root: Path, images: Path, maps: Path) -> None:
     """Every image of a segmentation set needs its label map."""
-    default = SEG_SUFFIXES.get(_type_name(dataset), ('.jpg', '.png'))
-    image_suffix = dataset.get('img_suffix', default[0])
-    map_suffix = dataset.get('seg_map_suffix', default[1])
+    image_suffix, map_suffix = _suffixes(dataset)
     listing = list_pictures(images, image_suffix)
     stems = {name.removesuffix(image_suffix) for name in listing.files}
     if not stems:

@@ -1,9 +1,12 @@
-"""Metrics; the package stays empty where MMSegmentation is not installed."""
+"""Metrics; those that build on MMSegmentation's are there where it is installed."""
 
 from importlib.util import find_spec
 
-__all__ = []
+from .threshold_search import ThresholdSearch
+
+__all__ = ['ThresholdSearch']
 if find_spec('mmseg') is not None:
+    from .boundary_f1 import BoundaryF1
     from .present_class_iou import PresentClassIoU
 
-    __all__ += ['PresentClassIoU']
+    __all__ += ['BoundaryF1', 'PresentClassIoU']

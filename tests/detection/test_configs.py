@@ -31,7 +31,7 @@ def test_all_configs_are_there():
             )
         }
     assert wanted == set(NAMES)
-    assert len(SEGMENTORS) == 2
+    assert {f'mask2former_coat_{v}_ade20k.py' for v in VARIANTS} == set(SEGMENTORS)
 
 
 def input_channels(model: torch.nn.Module) -> list[int]:

@@ -9,7 +9,8 @@ from mmcoat import runs
 from tests.helpers import ROOT, configs, load
 
 mmseg_structures = pytest.importorskip('mmseg.structures')
-NAMES = configs('upernet_*_ade20k.py', 'fpn_*_ade20k.py', 'segformer_*_ade20k.py')
+HEADS = ('upernet', 'fpn', 'segformer', 'unet', 'daformer')
+NAMES = configs(*(f'{head}_*_ade20k.py' for head in HEADS))
 SIZE = 64
 
 
@@ -35,13 +36,13 @@ def samples(count: int, size: int):
 
 
 def test_all_variants_are_there():
-    upernet = {
-        f'upernet_coat_{v}_ade20k.py'
+    all_heads = {
+        f'{head}_coat_{v}_ade20k.py'
+        for head in HEADS[:3]
         for v in ('lite_t', 'lite_mini', 'lite_s', 'lite_m', 't', 'mini', 's')
     }
-    light = {f'{h}_coat_{v}_ade20k.py' for h in ('fpn', 'segformer') for v in ('lite_s', 's')}
-    light.add('fpn_coat_lite_t_ade20k.py')
-    assert upernet | light == set(NAMES)
+    all_heads |= {f'{head}_coat_{v}_ade20k.py' for head in HEADS[3:] for v in ('lite_m', 's')}
+    assert all_heads == set(NAMES)
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -1,0 +1,17 @@
+# MMSegmentation's pspnet/*_r50-d8_4xb4-160k_coco-stuff164k-512x512.py with the optimizer of its Swin on
+# ADE20K.
+_base_ = [
+    './_base_/backbones/coat_lite_small.py',
+    './_base_/models/segformer_coat.py',
+    './_base_/datasets/coco_stuff164k.py',
+    './_base_/schedules/adamw_160k.py',
+    './_base_/runtimes/mmseg.py',
+]
+
+num_classes = 171
+model = dict(
+    backbone=_base_.backbone,
+    decode_head=dict(in_channels=_base_.channels, num_classes=num_classes),
+)
+# SegFormer's recipe: the head learns ten times as fast (arXiv 2105.15203, section 4.1)
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))

@@ -1,0 +1,16 @@
+# The recipe of upernet_coat_lite_s_drive.py for one mask of vessels, with averaged weights.
+_base_ = [
+    './_base_/backbones/coat_lite_small.py',
+    './_base_/models/unet_masks_coat.py',
+    './_base_/datasets/drive_masks.py',
+    './_base_/schedules/adamw_upernet_40k_ema.py',
+    './_base_/runtimes/mmseg.py',
+]
+
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    backbone=_base_.backbone,
+    decode_head=dict(in_channels=_base_.channels),
+    test_cfg=dict(mode='slide', crop_size=_base_.crop_size, stride=(170, 170)),
+)
+default_hooks = dict(checkpoint=dict(interval=4000, save_best='mask/dice', rule='greater'))

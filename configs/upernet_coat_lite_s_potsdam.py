@@ -1,0 +1,17 @@
+# MMSegmentation's deeplabv3plus/*_r50-d8_4xb4-80k_potsdam-512x512.py with the optimizer of its Swin on
+# ADE20K.
+_base_ = [
+    './_base_/backbones/coat_lite_small.py',
+    './_base_/models/upernet_coat.py',
+    './_base_/datasets/potsdam.py',
+    './_base_/schedules/adamw_upernet_80k.py',
+    './_base_/runtimes/mmseg.py',
+]
+
+num_classes = 6
+model = dict(
+    backbone=_base_.backbone,
+    decode_head=dict(in_channels=_base_.channels, num_classes=num_classes),
+    auxiliary_head=dict(in_channels=_base_.channels[2], num_classes=num_classes),
+)
+default_hooks = dict(checkpoint=dict(interval=8000))

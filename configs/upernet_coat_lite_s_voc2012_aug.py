@@ -1,0 +1,16 @@
+# MMSegmentation's upernet/upernet_r50_4xb4-40k_voc12aug-512x512.py with the optimizer of its Swin on ADE20K.
+_base_ = [
+    './_base_/backbones/coat_lite_small.py',
+    './_base_/models/upernet_coat.py',
+    './_base_/datasets/voc2012_aug.py',
+    './_base_/schedules/adamw_upernet_40k.py',
+    './_base_/runtimes/mmseg.py',
+]
+
+num_classes = 21
+model = dict(
+    backbone=_base_.backbone,
+    decode_head=dict(in_channels=_base_.channels, num_classes=num_classes),
+    auxiliary_head=dict(in_channels=_base_.channels[2], num_classes=num_classes),
+)
+default_hooks = dict(checkpoint=dict(interval=4000))
