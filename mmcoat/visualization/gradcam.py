@@ -76,7 +76,7 @@ def grad_cam(
         grad = None
         if score.value.requires_grad:
             (grad,) = torch.autograd.grad(score.value, features, allow_unused=True)
-    if grad is None or not grad.any():
+    if grad is None or not grad.any():  # all zero, too, where the class token alone is read
         raise UsageError(
             f'the score does not depend on the map of {name}: choose an earlier block or stage'
         )

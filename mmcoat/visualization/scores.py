@@ -1,7 +1,9 @@
 """The number of a model that Grad-CAM differentiates: of a class, at a pixel or wherever it is predicted."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -115,6 +117,18 @@ def _of_pixels(scores: Tensor, index: int | None, pixel: tuple[int, int] | None)
     return Score(scores[index][predicted].mean(), index, f'{int(predicted.sum())} predicted pixels')
 
 
+@contextmanager
+def _scores_attached() -> Iterator[None]:
+    """Keep the graph of the scores in MMDetection's one-stage heads, which cut it off before they select."""
+    from mmdet.models.dense_heads import base_dense_head as heads
+
+    def select(levels: Sequence[Tensor], image: int, detach: bool = True) -> list[Tensor]:
+        return [level[image] for level in levels]
+
+    with patch.object(heads, 'select_single_mlvl', select):
+        yield
+
+
 def _of_boxes(
     model: nn.Module,
     inputs: Tensor,
@@ -126,7 +140,8 @@ def _of_boxes(
     from mmdet.structures import DetDataSample
 
     sizes = dict(_sizes(inputs, *size), img_shape=size)
-    (sample,) = model.predict(inputs, [DetDataSample(metainfo=sizes)], rescale=False)
+    with _scores_attached():
+        (sample,) = model.predict(inputs, [DetDataSample(metainfo=sizes)], rescale=False)
     found = sample.pred_instances
     boxes, scores, labels = (torch.as_tensor(found[key]) for key in ('bboxes', 'scores', 'labels'))
     kept = torch.ones_like(labels, dtype=torch.bool)
