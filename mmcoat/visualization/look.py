@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .features import feature_colours
 from .gradcam import grad_cam
 from .subject import View, backbone_of, find_block
 
+LISTED = 200  # classes that a message names at most
 KINDS = ('attention', 'class-token', 'gradcam', 'features', 'exchange')
 
 
@@ -77,8 +79,13 @@ class Wish:
             return list(self.classes).index(name)
         if name.isdecimal():
             return int(name)
-        known = ', '.join(self.classes) or 'known by number only'
-        raise UsageError(f'class {name!r} is unknown; the classes of this model are {known}')
+        known = f'the classes are {", ".join(self.classes)}'
+        if not self.classes:
+            known = 'the classes of this model are known by number only'
+        elif len(self.classes) > LISTED:
+            close = get_close_matches(name, self.classes, 5, 0.4)
+            known = f'close to it: {", ".join(close) or "none"}; {len(self.classes)} in all'
+        raise UsageError(f'class {name!r} is unknown; {known}')
 
     def name_of(self, index: int) -> str:
         """Return the name of a class, or its number."""

@@ -9,13 +9,18 @@ import torch
 
 from benchmarks.peers import declare_torchvision_operators
 from mmcoat import create_model
+from mmcoat.apis import models as apis_models
+from mmcoat.errors import UsageError
 from mmcoat.models.backbones.taps import taps
 from mmcoat.visualization import grad_cam
-from tests.helpers import ROOT
+from mmcoat.visualization.look import Wish, look
+from mmcoat.visualization.subject import prepare
+from tests.helpers import ROOT, load
 
+PACKAGES = ('pytorch_grad_cam', 'captum')
 needs = {
     name: pytest.mark.skipif(find_spec(name) is None, reason=f'{name} is not installed')
-    for name in ('pytorch_grad_cam', 'captum')
+    for name in (*PACKAGES, 'mmpretrain')
 }
 DOC = ROOT / 'docs' / 'visualization.md'
 
@@ -34,7 +39,7 @@ def image():
 def examples() -> dict[str, str]:
     """The Python blocks of the document by the package that they import."""
     blocks = re.findall(r'```python\n(.*?)```', DOC.read_text(), re.DOTALL)
-    found = {name: [b for b in blocks if f'from {name}' in b] for name in needs}
+    found = {name: [b for b in blocks if f'from {name}' in b] for name in PACKAGES}
     return {name: blocks[0] for name, blocks in found.items()}
 
 
@@ -45,7 +50,7 @@ def run_example(name: str, model, image) -> dict:
 
 
 def test_the_document_has_both():
-    assert set(examples()) == set(needs)
+    assert set(examples()) == set(PACKAGES)
 
 
 @needs['pytorch_grad_cam']
@@ -88,3 +93,32 @@ def test_captum_replaces_the_map_of_a_layer(model, image):
     assert abs(change) > 1e-3
     torch.testing.assert_close(parts.sum(), change, atol=0.05 * abs(change.item()), rtol=0)
     assert delta.abs().max() < 0.05 * abs(change)
+
+
+@needs['mmpretrain']
+def test_classifiers_of_mmpretrain():
+    """Resized by Pillow and cropped: every kind of look, and pixels that the crop has cut off."""
+    declare_torchvision_operators()
+    torch.manual_seed(0)
+    cfg = load('coat_t_in1k.py')
+    model, meta = apis_models.build(cfg, None)
+    assert len(meta['classes']) == 1000
+    smooth = np.random.default_rng(0).integers(0, 255, (6, 12, 3), dtype=np.uint8)
+    photo = np.kron(smooth, np.ones((50, 50, 1), np.uint8))  # 600 x 300
+    view = prepare(model, apis_models.pipeline(cfg), photo)
+    assert view.image.shape == (224, 224, 3)
+    x, y = view.locate((300, 150))
+    assert abs(x - 112) <= 1
+    assert abs(y - 112) <= 1
+    with pytest.raises(UsageError, match='outside of what the test pipeline keeps'):
+        view.locate((20, 150))
+    seen = look(
+        model, view, 'gradcam', Wish(class_name=meta['classes'][7], classes=meta['classes'])
+    )
+    assert seen.arrays['class_index'] == 7
+    with pytest.raises(UsageError, match=r'class .* is unknown; close to it: .*; 1000 in all'):
+        look(model, view, 'gradcam', Wish(class_name='tenchh', classes=meta['classes']))
+    with torch.no_grad():
+        logits = model(view.inputs, mode='tensor')
+    assert seen.arrays['score'] == pytest.approx(logits[0, 7].item(), rel=1e-3, abs=1e-5)
+    assert look(model, view, 'class-token', Wish()).arrays['image'].shape == (8, 7, 7)
