@@ -13,17 +13,23 @@ from .gradcam import GradCam
 from .subject import stride_of
 
 PANEL = 2.2  # inches, the longer side of a picture
+NARROWEST, LOWEST = 1.75, 0.9  # of a panel, in inches: titles need room
+SQUARE = 1.9  # inches, a panel that shows no image
 Pixel = tuple[int, int] | None
 
 
-def _grid(image: np.ndarray, rows: int, columns: int, title: str) -> tuple[Figure, Any]:
-    """Return a figure with rows x columns panels in the image's proportions."""
-    height, width = image.shape[:2]
-    unit = PANEL / max(height, width)
-    size = columns * (width * unit + 0.25) + 0.9, rows * (height * unit + 0.45) + 0.5
-    figure = Figure(figsize=(max(size[0], 6.0), size[1]), layout='constrained')
+def _grid(
+    image: np.ndarray, rows: int, columns: int, title: str, squares: int = 0
+) -> tuple[Figure, Any]:
+    """Return a figure with rows x columns panels in the image's proportions, and rows of squares below."""
+    unit = PANEL / max(image.shape[:2])
+    width = max(image.shape[1] * unit, NARROWEST)
+    heights = [max(image.shape[0] * unit, LOWEST)] * rows + [SQUARE] * squares
+    heights = [height + 0.4 for height in heights]  # with its title
+    size = columns * (width + 0.2) + 0.9, sum(heights) + 0.5
+    figure = Figure(figsize=size, layout='constrained')
     figure.suptitle(title, fontsize=10)
-    axes = figure.subplots(rows, columns, squeeze=False)
+    axes = figure.subplots(rows + squares, columns, squeeze=False, height_ratios=heights)
     for panel in axes.flat:
         panel.axis('off')
     return figure, axes
@@ -73,7 +79,7 @@ def draw_attention(image: np.ndarray, found: Attention, pixel: Pixel, title: str
     heads = len(found.image)
     columns = max(4, -(-heads // 2))
     rows = -(-heads // columns)
-    figure, axes = _grid(image, 1 + rows * (1 if pixel is None else 2), columns, title)
+    figure, axes = _grid(image, 1 + rows, columns, title, 0 if pixel is None else rows)
     _show_image(axes[0, 0], image, pixel, 'image')
     weights = found.image.cpu().numpy()
     shown = _signed(axes[0, 1], image, weights.mean(0), found.stride, 'mean of heads')
@@ -97,14 +103,14 @@ def _attention_legend(found: Attention) -> str:
         f'from {own.min().item():+.2g} to {own.max().item():+.2g}',
     ]
     if found.query is not None:
-        lines.append('convolutional part:\nwindow around the pixel,\none square per token')
+        lines.append('convolution (CRPE): window\naround the pixel, one\nsquare per token')
     return '\n'.join(lines)
 
 
 def _draw_filters(mean: Any, panels: Any, found: Attention) -> None:
     """Show the convolutional part: the mean of the heads, and each head's own window."""
     filters = found.mean_filter().cpu().numpy()
-    _draw_filter(mean, filters.mean(0), 'convolutional part, mean')
+    _draw_filter(mean, filters.mean(0), 'convolution, mean')
     for head, panel in zip(range(len(filters)), panels, strict=False):
         side = found.windows[head]
         frame = (filters.shape[-1] - side) // 2
@@ -121,7 +127,7 @@ def _draw_filter(panel: Any, values: np.ndarray, title: str) -> None:
 
 
 def _bar(figure: Figure, axes: Any, shown: Any, label: str) -> None:
-    bar = figure.colorbar(shown, ax=axes, shrink=0.7, aspect=30, pad=0.01)
+    bar = figure.colorbar(shown, ax=axes, shrink=0.9, aspect=30, pad=0.01, panchor=False)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=7)
 
@@ -133,9 +139,9 @@ def draw_grad_cam(image: np.ndarray, found: GradCam, pixel: Pixel, title: str) -
     heat = found.heat.cpu().numpy()
     shown = _over(axes[0, 1], image, heat, found.stride, cmap='inferno', vmin=0, vmax=1, alpha=0.65)
     nothing = '' if found.heat.any() else '\nnothing speaks for the class here'
-    axes[0, 1].set_title(f'score {found.score:.3g} of {found.region}{nothing}', fontsize=8)
+    axes[0, 1].set_title(f'score {found.score:.3g} of\n{found.region}{nothing}', fontsize=8)
     _mark(axes[0, 1], pixel)
-    _bar(figure, axes, shown, 'speaks for the class, over its largest value')
+    _bar(figure, axes, shown, 'speaks for the class')
     return figure
 
 
@@ -165,14 +171,14 @@ def draw_exchange(image: np.ndarray, found: Exchange, block: int, title: str) ->
         title: Of the figure.
     """
     scales, blocks = len(found.stages), len(found.shares)
-    figure, axes = _grid(image, 2, max(scales + 1, blocks), title)
+    figure, axes = _grid(image, 1, max(scales + 1, blocks), title, squares=1)
     _show_image(axes[0, 0], image, None, 'image')
     for taker, stage in enumerate(found.stages):
         panel = axes[0, 1 + taker]
         taken = found.taken(taker, block).cpu().numpy()
         how = dict(cmap='viridis', vmin=0, vmax=1, alpha=0.75)
         shown = _over(panel, image, taken, stride_of(stage), **how)
-        panel.set_title(f'stage {stage} from others, block p{block}', fontsize=8)
+        panel.set_title(f'stage {stage}, block p{block}:\nfrom the others', fontsize=8)
     for index in range(blocks):
         panel = axes[1, index]
         _draw_shares(panel, found.shares[index].cpu().numpy(), found.stages, f'block p{index}')

@@ -41,7 +41,7 @@ class Look:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f'{stem}_{self.kind}.png']
-        self.figure.savefig(paths[0], dpi=110)
+        self.figure.savefig(paths[0], dpi=150)
         if arrays:
             paths.append(paths[0].with_suffix('.npz'))
             np.savez_compressed(paths[1], **self.arrays)
