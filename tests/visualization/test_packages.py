@@ -36,9 +36,13 @@ def image():
     return torch.randn(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
 
 
+def blocks_of_the_document() -> list[str]:
+    return re.findall(r'```python\n(.*?)```', DOC.read_text(), re.DOTALL)
+
+
 def examples() -> dict[str, str]:
     """The Python blocks of the document by the package that they import."""
-    blocks = re.findall(r'```python\n(.*?)```', DOC.read_text(), re.DOTALL)
+    blocks = blocks_of_the_document()
     found = {name: [b for b in blocks if f'from {name}' in b] for name in PACKAGES}
     return {name: blocks[0] for name, blocks in found.items()}
 
@@ -51,6 +55,17 @@ def run_example(name: str, model, image) -> dict:
 
 def test_the_document_has_both():
     assert set(examples()) == set(PACKAGES)
+
+
+def test_the_documents_other_examples_run(image):
+    torch.manual_seed(0)
+    variables = dict(model=create_model('coat_tiny').eval(), images=image)
+    own = [block for block in blocks_of_the_document() if block not in examples().values()]
+    assert len(own) == 2
+    for block in own:
+        exec(compile(block, str(DOC), 'exec'), variables)
+    assert variables['found'].query == (9, 10)
+    assert variables['maps']['stages.1.blocks.0'].grad.abs().sum() > 0
 
 
 @needs['pytorch_grad_cam']
