@@ -141,27 +141,31 @@ def _attention(
     qkv_cls, qkv = _queries_keys_values(backbone, attn, inputs)
     (q_cls, k_cls, v_cls), (q, k, v) = qkv_cls[0].unbind(-2), qkv[0].unbind(-2)
     height, width = q.shape[:2]
-    query, stride = None, stride_of(stage)
-    if pixel is not None:
-        query = min(pixel[1] // stride, height - 1), min(pixel[0] // stride, width - 1)
+    query = None if pixel is None else _position(pixel, stage, (height, width))
     own = q_cls if query is None else q[query][None]  # (1, C)
     keys = torch.cat([k_cls, k.flatten(0, 1)])  # (1 + h w, C)
     weights = explicit_attention(own, keys, heads, scale)[:, 0]  # (heads, 1 + h w)
     filters, bias, windows = _filters(backbone.stages[stage].crpe)
-    used = own if query is not None else torch.zeros_like(own)
-    filters, bias = used[0, :, None, None] * filters, used[0] * bias
+    used = own[0] if query is not None else torch.zeros_like(own[0])  # none for the class token
     return Attention(
         stage=stage,
         block=block,
         query=query,
         image=weights[:, 1:].unflatten(1, (height, width)),
         class_token=weights[:, 0],
-        filters=filters.unflatten(0, (heads, -1)),  # (C, K, K) -> (heads, Ch, K, K)
-        bias=bias.unflatten(0, (heads, -1)),
+        # (C, K, K) -> (heads, Ch, K, K)
+        filters=(used[:, None, None] * filters).unflatten(0, (heads, -1)),
+        bias=(used * bias).unflatten(0, (heads, -1)),
         windows=windows,
         values=v.unflatten(-1, (heads, -1)).permute(2, 0, 1, 3),  # (h, w, C) -> (heads, h, w, Ch)
         class_value=v_cls[0].unflatten(0, (heads, -1)),
     )
+
+
+def _position(pixel: tuple[int, int], stage: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Return row and column of the token that stands for a pixel; the last also for a remainder."""
+    stride = stride_of(stage)
+    return min(pixel[1] // stride, size[0] - 1), min(pixel[0] // stride, size[1] - 1)
 
 
 def _queries_keys_values(backbone: CoaT, attn: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,18 +53,9 @@ def score_of(
         pixel = check_pixel(pixel, (width, height))
     if len(inputs) != 1:
         raise UsageError(f'one image at a time, got a batch of {len(inputs)}')
-    if hasattr(model, 'predict') and hasattr(model, 'encode_decode'):
-        scores = model.encode_decode(inputs, [_sizes(inputs, height, width)])
-    elif hasattr(model, 'predict') and hasattr(model, 'with_neck') and not hasattr(model, 'head'):
+    if _finds_boxes(model):
         return _of_boxes(model, inputs, class_index, pixel, (height, width))
-    elif hasattr(model, 'predict'):
-        scores = model(inputs, mode='tensor')  # MMPretrain's logits
-    else:
-        scores = model(inputs)
-    if not isinstance(scores, Tensor) or scores.dim() not in (2, 4):
-        raise UsageError(
-            f'Grad-CAM needs class scores (1, classes) or (1, classes, H, W); {type(model).__name__} has none'
-        )
+    scores = _class_scores(model, inputs, height, width)
     if scores.dim() == 2:
         return _of_image(scores[0], class_index, pixel)
     scale = scores.shape[-2] / inputs.shape[-2], scores.shape[-1] / inputs.shape[-1]
@@ -72,6 +63,28 @@ def score_of(
     if pixel is not None:
         pixel = int(pixel[0] * scale[1]), int(pixel[1] * scale[0])
     return _of_pixels(scores, class_index, pixel)
+
+
+def _finds_boxes(model: nn.Module) -> bool:
+    """Say whether a model is one of MMDetection's."""
+    other = hasattr(model, 'encode_decode') or hasattr(model, 'head')
+    return hasattr(model, 'predict') and hasattr(model, 'extract_feat') and not other
+
+
+def _class_scores(model: nn.Module, inputs: Tensor, height: int, width: int) -> Tensor:
+    """Return (1, classes) of a classifier or (1, classes, h, w) of a segmentor."""
+    if hasattr(model, 'encode_decode'):
+        scores = model.encode_decode(inputs, [_sizes(inputs, height, width)])
+    elif hasattr(model, 'predict'):
+        scores = model(inputs, mode='tensor')  # MMPretrain's logits
+    else:
+        scores = model(inputs)
+    if not isinstance(scores, Tensor) or scores.dim() not in (2, 4):
+        raise UsageError(
+            'Grad-CAM needs class scores (1, classes) or (1, classes, H, W); '
+            f'{type(model).__name__} has none'
+        )
+    return scores
 
 
 def _sizes(inputs: Tensor, height: int, width: int) -> dict:
@@ -142,6 +155,8 @@ def _of_boxes(
     sizes = dict(_sizes(inputs, *size), img_shape=size)
     with _scores_attached():
         (sample,) = model.predict(inputs, [DetDataSample(metainfo=sizes)], rescale=False)
+    if 'pred_instances' not in sample or 'scores' not in sample.pred_instances:
+        raise UsageError(f'{type(model).__name__} gives no boxes with scores')
     found = sample.pred_instances
     boxes, scores, labels = (torch.as_tensor(found[key]) for key in ('bboxes', 'scores', 'labels'))
     kept = torch.ones_like(labels, dtype=torch.bool)
