@@ -136,7 +136,8 @@ def test_detectors_of_mmdetection(image, name):
     _find_all(model.test_cfg)
     found = grad_cam(model, image)
     assert found.score > 0
-    assert found.heat.max() == 1
+    assert found.heat.max() in (0, 1)  # with random weights all may speak against the class
+    assert found.region.endswith('boxes')
     with pytest.raises(UsageError, match='no box of class 80'):
         grad_cam(model, image, 80)
 
