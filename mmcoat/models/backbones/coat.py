@@ -1,6 +1,7 @@
 """CoaT, the backbone: Co-Scale Conv-Attentional Image Transformers (ICCV 2021, arXiv 2104.06399)."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from mmcoat.registry import MODELS
 from .blocks import BLOCK_NORM_EPS, ParallelBlock
 from .conv_attention import init_linear
 from .stage import Stage, run_block
+from .taps import capture
 from .tokens import Tokens, tokens_to_map
 
 OUT_TYPES = ('featmap', 'cls_token')
@@ -320,6 +322,10 @@ class CoaT(BaseModule):
         maps = [tokens_to_map(tokens[i][1]) for i in self.out_indices]
         order = torch.channels_last if self.channels_last else torch.contiguous_format
         return tuple(x.contiguous(memory_format=order) for x in maps)
+
+    def capture(self, names: str | Sequence[str]) -> AbstractContextManager[dict[str, Tensor]]:
+        """Keep named maps of the passes inside ``with``, for example ``'stages.3'``; see ``taps.capture``."""
+        return capture(self, names)
 
     def _forward_parallel(self, tokens: list[Tokens]) -> list[Tokens]:
         """Let the parallel blocks work on the scales they connect; the others pass through."""
