@@ -11,6 +11,7 @@ from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 MODELS = Registry('model', scope='mmcoat', parent=MMENGINE_MODELS, locations=['mmcoat.models'])
@@ -31,3 +32,9 @@ PARAM_SCHEDULERS = Registry(
     locations=['mmcoat.engine.schedulers'],
 )
 LOOPS = Registry('loop', scope='mmcoat', parent=MMENGINE_LOOPS, locations=['mmcoat.engine.loops'])
+TRANSFORMS = Registry(
+    'transform',
+    scope='mmcoat',
+    parent=MMENGINE_TRANSFORMS,
+    locations=['mmcoat.datasets.transforms'],
+)

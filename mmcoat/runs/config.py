@@ -8,7 +8,8 @@ from mmengine.config import Config
 from mmcoat.errors import UsageError
 
 from .keys import check_keys
-from .variables import VARIABLES, apply_from_file, datasets, move_paths, set_variable, unread
+from .variables import apply_from_file, apply_options, move_paths, set_variable
+from .walk import datasets
 
 
 def load_config(
@@ -16,8 +17,9 @@ def load_config(
 ) -> Config:
     """Read a config file and merge ``--cfg-options`` into it.
 
-    ``crop_size``, ``num_classes`` and ``data_root`` are set in one place, at the top of a file or as an
-    option, and take effect in every place that repeats them. Options that name one place have the last word.
+    ``crop_size``, ``num_classes``, ``data_root``, ``classes`` and the other variables of one's own data are
+    set in one place, at the top of a file or as an option, and take effect in every place that repeats them.
+    Options that name one place have the last word.
 
     Raises:
         UsageError: The file is missing or faulty, needs a package that is missing, or an option does not
@@ -28,9 +30,7 @@ def load_config(
     options = dict(options or {})
     if not allow_new_keys:
         check_keys(cfg, options)
-    for name in VARIABLES:
-        if name in options and not set_variable(cfg, name, options.pop(name)):
-            raise unread(name, path)
+    apply_options(cfg, options, path)
     _merge(cfg, options, path)
     return cfg
 

@@ -14,13 +14,15 @@ from mmcoat.errors import UsageError
 from .checks import check_channels
 from .config import datasets
 from .distributed import join_processes
+from .labels import check_labels
 
 
 def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> None:
     """Set work dir and launcher, fit the config to the devices at hand, and check the data sets.
 
     Raises:
-        LayoutError: A data set is missing or laid out otherwise than its class expects.
+        LayoutError: A data set is missing or laid out otherwise than its class expects, or its labels are not
+            those of the config's classes.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
@@ -33,6 +35,7 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     join_processes(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)
+    check_labels(cfg, stages)
 
 
 def fit_to_devices(cfg: Config) -> None:
