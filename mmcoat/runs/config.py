@@ -79,6 +79,30 @@ def find_config(name: str) -> Path:
     raise UsageError(f'mmcoat has no config {name}')
 
 
+def find_model(name: str | None, detection: bool = False) -> Path:
+    """Return the config that a model's short name stands for, to inherit from with data of one's own.
+
+    Args:
+        name: ``fpn_coat_lite_s``, ``mask_rcnn_coat_s_3x``..., or a config's whole name; None: a light model.
+        detection: COCO's annotations, or else label maps.
+
+    Raises:
+        UsageError: There is no such model for this task.
+    """
+    name = name or ('mask_rcnn_coat_lite_s' if detection else 'fpn_coat_lite_s')
+    endings = ('_coco', '_1x_coco') if detection else ('_ade20k',)
+    folder = find_config('fpn_coat_lite_s_own.py').parent
+    models = {p.stem.removesuffix(e): p for e in endings for p in folder.glob(f'*{e}.py')}
+    wanted = name.removesuffix('.py').removesuffix('_own')
+    found = models.get(wanted) or models.get(wanted.removesuffix(endings[0]))
+    if found is None:
+        raise UsageError(
+            f'there is no model {name!r} for this task; choose one of {sorted(models)}'
+        )
+    own = folder / f'{wanted}_own.py'
+    return own if own.is_file() else found
+
+
 def set_data_root(cfg: Config, data_root: str) -> None:
     """Set ``data_root`` of every dataset; files of evaluators that lie under an old root move along."""
     set_variable(cfg, 'data_root', data_root)

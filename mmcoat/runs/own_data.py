@@ -18,6 +18,19 @@ NAMES = (
     'dataset_type', 'classes', 'palette', 'img_suffix', 'seg_map_suffix', 'reduce_zero_label', 'scale',
     'mean', 'std', *(f'{split}_{part}' for split in SPLITS for part in (*FOLDERS, 'ann_file')),
 )  # fmt: skip
+# What base files state without a variable of that name.
+STATED: dict[str, list] = dict(
+    reduce_zero_label=[True],
+    mean=[(123.675, 116.28, 103.53)],
+    std=[(58.395, 57.12, 57.375)],
+    train_img_dir=['images/training', 'train2017/'],
+    train_map_dir=['annotations/training'],
+    train_ann_file=['annotations/instances_train2017.json'],
+    val_img_dir=['images/validation', 'val2017/'],
+    val_map_dir=['annotations/validation'],
+    val_ann_file=['annotations/instances_val2017.json'],
+)
+STATED |= {f'test_{part}': STATED[f'val_{part}'] for part in (*FOLDERS, 'ann_file')}
 TEXTS = ('dataset_type', 'img_suffix', 'seg_map_suffix')
 LISTS = ('mean', 'std', 'class_weight')
 EIGHT_BIT_ONLY = ('PhotoMetricDistortion',)  # for three channels from 0 to 255

@@ -106,7 +106,7 @@ def set_variable(cfg: Config, name: str, value: Any, old: list | None = None) ->
     value = _checked(name, value)
     before = [] if old is None else [*old, value]
     before += [cfg[name]] if name in cfg else []
-    before = [_plain(v) for v in before]
+    before = [*own_data.STATED.get(name, ()), *(_plain(v) for v in before)]
     if name == WEIGHTS or name in own_data.NAMES:
         count = _set_places(cfg, name, value, before, old is None)
     else:
