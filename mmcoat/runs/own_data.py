@@ -159,6 +159,15 @@ def evaluate_ann_files(cfg: Config) -> None:
             evaluator['ann_file'] = str(PurePosixPath(found[0].data_root, found[0].ann_file))
 
 
+def fit_zero_label(cfg: Config) -> None:
+    """Let data sets that do not say it treat 0 as their pipelines do."""
+    for dataset in datasets(cfg):
+        steps = [s for s in dicts(dataset.get('pipeline')) if _kind(s) == 'LoadAnnotations']
+        said = [s['reduce_zero_label'] for s in steps if 'reduce_zero_label' in s]
+        if said and _kind(dataset) == 'BaseSegDataset':
+            dataset.setdefault('reduce_zero_label', said[0])
+
+
 def fit_palette(cfg: Config, given: bool) -> None:
     """Give each class a colour.
 

@@ -85,6 +85,7 @@ def _fit(cfg: Config, stated: set[str], old_counts: list[int]) -> None:
     """Fit to each other what belongs together: classes and heads, colours; channels and loading."""
     own_data.evaluate_ann_files(cfg)
     own_data.fit_channels(cfg)
+    own_data.fit_zero_label(cfg)
     if not cfg.get('classes'):
         return
     count = len(cfg.classes)
