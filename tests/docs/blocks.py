@@ -4,8 +4,8 @@ In a document, in this order:
 
 - ``bash`` blocks are run, from a folder in which tools/ and configs/ lie as in a checkout;
 - ``python`` blocks are run as scripts; after a comment ``<!-- file: NAME -->`` the block is that file;
-- ``<!-- run: COMMANDS -->`` are commands that a reader does not see: data to try on, and settings that shorten
-  a training;
+- ``<!-- run: COMMANDS -->`` are commands that a reader does not see: data to try on, and what shortens a
+  training;
 - blocks of another language, or without one, are text.
 """
 

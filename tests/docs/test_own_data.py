@@ -27,7 +27,7 @@ def test_a_block_that_fails_is_noticed(monkeypatch, tmp_path):
         ('bash', '', 6),
     ]
     (tmp_path / 'run').mkdir()
-    with pytest.raises(AssertionError, match='a[.]md:6'):
+    with pytest.raises(AssertionError, match=r'a\.md:6'):
         run_document(document, tmp_path / 'run', monkeypatch)
 
 
