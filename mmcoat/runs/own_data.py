@@ -144,7 +144,7 @@ def _split_places(cfg: Config, split: str, part: str) -> Iterator[tuple[dict, st
 def _cross_entropies(cfg: Config) -> Iterator[dict]:
     for part in dicts(cfg.get('model')):
         for loss in dicts(part.get('loss_decode')):
-            if _kind(loss) == 'CrossEntropyLoss':
+            if _kind(loss) in ('CrossEntropyLoss', 'WeightedCrossEntropy'):
                 yield loss
 
 
@@ -241,12 +241,18 @@ def check_counts(cfg: Config) -> None:
 
 
 def check_weights(cfg: Config) -> None:
-    """Compare the number of class weights with that of the classes.
+    """Compare the number of class weights with that of the classes, and let our loss apply them.
 
     Raises:
         UsageError: The numbers differ.
     """
     weights, classes = cfg.get('class_weight'), cfg.get('classes')
+    for loss in _cross_entropies(cfg):
+        softmax = _kind(loss) == 'CrossEntropyLoss' and not loss.get('use_sigmoid')
+        if weights is not None and softmax:
+            loss['type'] = 'mmcoat.WeightedCrossEntropy'
+            for key in ('use_sigmoid', 'avg_non_ignore', 'reduction'):
+                loss.pop(key, None)
     if weights is not None and classes and len(weights) != len(classes):
         raise UsageError(f'class_weight has {len(weights)} values for {len(classes)} classes')
 
