@@ -7,7 +7,10 @@ _base_ = [
     './_base_/runtimes/mmseg.py',
 ]
 
-num_classes = 3
-model = dict(backbone=_base_.backbone, neck=dict(in_channels=_base_.channels))
+model = dict(
+    backbone=_base_.backbone,
+    neck=dict(in_channels=_base_.channels),
+    decode_head=dict(num_classes=len(_base_.classes)),
+)
 train_dataloader = dict(batch_size=16, num_workers=8)  # one GPU
 default_hooks = dict(checkpoint=dict(interval=8000))

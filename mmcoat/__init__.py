@@ -4,14 +4,11 @@ The import itself is light: PyTorch and the models come with the first use.
 """
 
 import importlib
+import sys
 from typing import Any
 
 from .version import __version__
 from .versions import check_versions
-
-check_versions()
-
-from mmengine.registry import MODELS as _MMENGINE_MODELS  # noqa: E402  after the clear error
 
 _LAZY = {
     'ARCH_ZOO': '.arch',
@@ -51,7 +48,29 @@ def list_models() -> list[str]:
     return list(ARCH_ZOO)
 
 
-@_MMENGINE_MODELS.register_module(name='CoaT')
 def _coat(**settings: Any) -> Any:
     """Build the backbone; the class takes this function's place once ``mmcoat.models`` is imported."""
     return __getattr__('CoaT')(**settings)
+
+
+def _register() -> None:
+    """Make ``type='CoaT'`` known, or say in one line what is missing for it."""
+    check_versions()
+    from mmengine.registry import MODELS
+
+    MODELS.register_module(name='CoaT', module=_coat)
+
+
+def _is_examined() -> bool:
+    """Whether ``python -m mmcoat`` imports this file: it tells by itself what is missing."""
+    words = sys.orig_argv
+    return sys.argv[:1] == ['-m'] and any(
+        words[i : i + 2] == ['-m', 'mmcoat'] for i in range(len(words))
+    )
+
+
+try:
+    _register()
+except Exception:
+    if not _is_examined():
+        raise

@@ -38,3 +38,9 @@ TRANSFORMS = Registry(
     locations=['mmcoat.datasets.transforms'],
 )
 LOOPS = Registry('loop', scope='mmcoat', parent=MMENGINE_LOOPS, locations=['mmcoat.engine.loops'])
+TRANSFORMS = Registry(
+    'transform',
+    scope='mmcoat',
+    parent=MMENGINE_TRANSFORMS,
+    locations=['mmcoat.datasets.transforms'],
+)

@@ -3,15 +3,19 @@
 from mmcoat.arch import ARCH_ZOO
 
 from .backbones.coat import CoaT
+from .data_preprocessors import build_det_data_preprocessor, build_seg_data_preprocessor
 from .decode_heads import build_daformer_head, build_unet_head
 from .detectors.deformable_detr import build_deformable_detr
-from .losses import MaskLoss
+from .losses import MaskLoss, WeightedCrossEntropy
 
 __all__ = [
     'ARCH_ZOO',
     'CoaT',
     'MaskLoss',
+    'WeightedCrossEntropy',
     'build_daformer_head',
     'build_deformable_detr',
+    'build_det_data_preprocessor',
+    'build_seg_data_preprocessor',
     'build_unet_head',
 ]

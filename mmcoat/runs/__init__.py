@@ -3,7 +3,7 @@
 from mmcoat.compat import use_pytorch_ops
 
 from .checks import named_datasets
-from .config import datasets, find_config, load_config, set_data_root
+from .config import datasets, find_config, find_model, load_config, set_data_root
 from .failures import one_line_faults
 from .options import (
     enable_amp,
@@ -29,6 +29,7 @@ __all__ = [
     'enable_drawing',
     'enable_tta',
     'find_config',
+    'find_model',
     'fit_to_devices',
     'keep_predictions',
     'load_config',

@@ -8,7 +8,8 @@ from mmengine.config import Config
 from mmcoat.errors import UsageError
 
 from .keys import check_keys
-from .variables import VARIABLES, apply_from_file, datasets, move_paths, set_variable, unread
+from .variables import apply_from_file, apply_options, move_paths, set_variable
+from .walk import datasets
 
 
 def load_config(
@@ -16,8 +17,9 @@ def load_config(
 ) -> Config:
     """Read a config file and merge ``--cfg-options`` into it.
 
-    ``crop_size``, ``num_classes`` and ``data_root`` are set in one place, at the top of a file or as an
-    option, and take effect in every place that repeats them. Options that name one place have the last word.
+    ``crop_size``, ``num_classes``, ``data_root``, ``classes`` and the other variables of one's own data are
+    set in one place, at the top of a file or as an option, and take effect in every place that repeats them.
+    Options that name one place have the last word.
 
     Raises:
         UsageError: The file is missing or faulty, needs a package that is missing, or an option does not
@@ -28,9 +30,7 @@ def load_config(
     options = dict(options or {})
     if not allow_new_keys:
         check_keys(cfg, options)
-    for name in VARIABLES:
-        if name in options and not set_variable(cfg, name, options.pop(name)):
-            raise unread(name, path)
+    apply_options(cfg, options, path)
     _merge(cfg, options, path)
     return cfg
 
@@ -77,6 +77,30 @@ def find_config(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise UsageError(f'mmcoat has no config {name}')
+
+
+def find_model(name: str | None, detection: bool = False) -> Path:
+    """Return the config that a model's short name stands for, to inherit from with data of one's own.
+
+    Args:
+        name: ``fpn_coat_lite_s``, ``mask_rcnn_coat_s_3x``..., or a config's whole name; None: a light model.
+        detection: COCO's annotations, or else label maps.
+
+    Raises:
+        UsageError: There is no such model for this task.
+    """
+    name = name or ('mask_rcnn_coat_lite_s' if detection else 'fpn_coat_lite_s')
+    endings = ('_coco', '_1x_coco') if detection else ('_ade20k',)
+    folder = find_config('fpn_coat_lite_s_own.py').parent
+    models = {p.stem.removesuffix(e): p for e in endings for p in folder.glob(f'*{e}.py')}
+    wanted = name.removesuffix('.py').removesuffix('_own')
+    found = models.get(wanted) or models.get(wanted.removesuffix(endings[0]))
+    if found is None:
+        raise UsageError(
+            f'there is no model {name!r} for this task; choose one of {sorted(models)}'
+        )
+    own = folder / f'{wanted}_own.py'
+    return own if own.is_file() else found
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:

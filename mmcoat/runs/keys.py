@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from mmcoat.errors import UsageError
 
-from .variables import VARIABLES
+from .variables import VARIABLES, WEIGHTS
 
 REGISTRIES = [
     'MODELS',
@@ -40,6 +40,8 @@ TOP = {
     'tta_pipeline',
     'auto_scale_lr',
     'find_unused_parameters',
+    'select_classes',
+    WEIGHTS,
 }
 UNTYPED = {
     'randomness': set(inspect.signature(set_random_seed).parameters),

@@ -15,13 +15,15 @@ from mmcoat.errors import UsageError
 from .checks import check_channels, named_datasets
 from .config import datasets
 from .distributed import join_processes
+from .labels import check_labels
 
 
 def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> None:
     """Set work dir and launcher, fit the config to the devices at hand, and check the data sets.
 
     Raises:
-        LayoutError: A data set is missing or laid out otherwise than its class expects.
+        LayoutError: A data set is missing or laid out otherwise than its class expects, or its labels are not
+            those of the config's classes.
         DataError: It holds what cannot be trained on.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -35,6 +37,7 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     join_processes(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)
+    check_labels(cfg, stages)
     if getattr(args, 'skip_broken', False):
         _skip_broken(cfg)
     if getattr(args, 'check_data', False):

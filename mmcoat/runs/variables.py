@@ -1,40 +1,101 @@
-"""Settings that many places of a config repeat: crop_size, num_classes, data_root; each is set once."""
+"""Settings that many places of a config repeat: crop_size, num_classes, classes...; each is set once."""
 
 import ast
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 
 from mmcoat.errors import UsageError
 
-VARIABLES = ('crop_size', 'num_classes', 'data_root')
+from . import own_data
+from .walk import datasets, dicts
+
+LINES = 400  # of one value, at most
+WEIGHTS = 'class_weight'  # after all others
+VARIABLES = ('crop_size', 'num_classes', 'data_root', *own_data.NAMES)
 
 
 def apply_from_file(cfg: Config, path: str) -> None:
     """Carry the variables that config files set at their top into every place that still has an older value.
 
-    A place that a file sets to a value of its own keeps it. ``metainfo`` (classes, palette) at the top goes
-    to every data set.
+    A place that a file sets to a value of its own keeps it. ``classes`` at the top, or ``metainfo`` (classes,
+    palette), go to every data set, and their number to every head.
 
     Raises:
-        UsageError: A file that inherits sets a variable that nothing reads.
+        UsageError: A file that inherits sets a variable that nothing reads, or values do not fit together.
     """
     own = Path(path).read_text()
-    for name in VARIABLES:
-        if name not in cfg:
-            continue
-        old = _assigned(name, cfg.text)
-        found = set_variable(cfg, name, cfg[name], old or None)
+    _apply_metainfo(cfg, own)
+    stated = {name for name in VARIABLES if _assigned(name, own)}
+
+    def carry(name: str) -> None:
+        if cfg.get(name) is None:
+            return
+        found = set_variable(cfg, name, cfg[name], _assigned(name, cfg.text) or None)
         # a file without bases, as dumps are, says itself what each place holds
-        if not found and '_base_' in own and _assigned(name, own):
+        if not found and '_base_' in own and name in stated:
             raise unread(name, path)
-    if 'metainfo' in cfg:
-        for dataset in datasets(cfg):
-            dataset.metainfo = cfg.metainfo
+
+    for name in VARIABLES:
+        carry(name)
+    _fit(cfg, stated, [len(v) for v in _assigned('classes', cfg.text)])
+    carry(WEIGHTS)  # whose number is checked against that of the classes
+    own_data.check_weights(cfg)
+
+
+def apply_options(cfg: Config, options: dict[str, Any], path: str) -> None:
+    """Take the variables out of ``options`` and set each in every place.
+
+    Raises:
+        UsageError: Nothing reads one of them, or values do not fit together.
+    """
+    given = {name for name in VARIABLES if name in options}
+    before = [len(cfg.classes)] if cfg.get('classes') else []
+    weights = options.pop(WEIGHTS, None)
+    if weights is not None:
+        set_variable(cfg, WEIGHTS, None)  # the old ones need not fit
+    for name in VARIABLES:
+        if name in options and not set_variable(cfg, name, options.pop(name)):
+            raise unread(name, path)
+    if given or weights is not None:
+        _fit(cfg, given, before)
+    if weights is not None and not set_variable(cfg, WEIGHTS, weights):
+        raise unread(WEIGHTS, path)
+    own_data.check_weights(cfg)
+
+
+def _apply_metainfo(cfg: Config, own: str) -> None:
+    if cfg.get('metainfo') is None:
+        return
+    if _assigned('classes', own):
+        if re.search(r'^metainfo\s*=', own, re.MULTILINE):
+            raise UsageError('set classes and palette, or metainfo, not both')
+        return  # a file that inherits from one with metainfo
+    for dataset in datasets(cfg):
+        dataset.metainfo = cfg.metainfo
+    for name in ('classes', 'palette'):
+        if cfg.metainfo.get(name) is not None:
+            cfg[name] = cfg.metainfo[name]
+
+
+def _fit(cfg: Config, stated: set[str], old_counts: list[int]) -> None:
+    """Fit to each other what belongs together: classes and heads, colours; channels and loading."""
+    own_data.evaluate_ann_files(cfg)
+    own_data.fit_channels(cfg)
+    own_data.fit_zero_label(cfg)
+    if not cfg.get('classes'):
+        return
+    count = len(cfg.classes)
+    if 'num_classes' in stated and cfg.num_classes != count:
+        raise UsageError(
+            f'num_classes={cfg.num_classes}, but there are {count} classes: {", ".join(cfg.classes)}'
+        )
+    own_data.fit_palette(cfg, given='palette' in stated)
+    set_variable(cfg, 'num_classes', count, _assigned('num_classes', cfg.text) + old_counts)
+    own_data.check_counts(cfg)
 
 
 def set_variable(cfg: Config, name: str, value: Any, old: list | None = None) -> int:
@@ -44,14 +105,18 @@ def set_variable(cfg: Config, name: str, value: Any, old: list | None = None) ->
         The number of places that have the new value.
     """
     value = _checked(name, value)
-    setter: Any = {
-        'crop_size': _set_crop_size,
-        'num_classes': _set_num_classes,
-        'data_root': _set_data_root,
-    }[name]
     before = [] if old is None else [*old, value]
     before += [cfg[name]] if name in cfg else []
-    count = setter(cfg, value, [_plain(v) for v in before], old is None)
+    before = [*own_data.STATED.get(name, ()), *(_plain(v) for v in before)]
+    if name == WEIGHTS or name in own_data.NAMES:
+        count = _set_places(cfg, name, value, before, old is None)
+    else:
+        setter: Any = {
+            'crop_size': _set_crop_size,
+            'num_classes': _set_num_classes,
+            'data_root': _set_data_root,
+        }[name]
+        count = setter(cfg, value, before, old is None)
     if count:
         cfg[name] = value
     return count
@@ -66,7 +131,7 @@ def unread(name: str, path: str) -> UsageError:
 
 def move_paths(node: Any, old: list[str], new: str) -> None:
     """Let every path inside ``node`` that lies under one of the ``old`` roots lie under ``new``."""
-    for part in _dicts(node):
+    for part in dicts(node):
         for key, value in part.items():
             if not isinstance(value, str):
                 continue
@@ -78,35 +143,26 @@ def move_paths(node: Any, old: list[str], new: str) -> None:
                     break
 
 
-def datasets(
-    cfg: Config, names: tuple[str, ...] = ('train', 'val', 'test')
-) -> Iterator[ConfigDict]:
-    """Yield the innermost dataset configs of the dataloaders ``<name>_dataloader``."""
-    for name in names:
-        loader = cfg.get(f'{name}_dataloader')
-        pending = [loader.dataset] if loader and 'dataset' in loader else []
-        while pending:
-            dataset = pending.pop()
-            inner = dataset.get('dataset') or dataset.get('datasets')
-            if inner is None:
-                yield dataset
-            else:
-                pending += inner if isinstance(inner, list) else [inner]
-
-
 def _assigned(name: str, text: str) -> list:
     """Return the values that are assigned to a variable at the top of config files."""
     values = []
-    for line in re.findall(rf'^{name}\s*=\s*([^#\n]+)', text, re.MULTILINE):
-        try:
-            values.append(ast.literal_eval(line.strip()))
-        except (ValueError, SyntaxError):
-            continue  # an expression: its places stay as the file made them
+    for match in re.finditer(rf'^{name}\s*=(?!=)', text, re.MULTILINE):
+        lines = text[match.end() :].split('\n', LINES)[:LINES]
+        for count in range(1, len(lines) + 1):
+            try:
+                values.append(ast.literal_eval('\n'.join(lines[:count]).strip()))
+            except SyntaxError:
+                continue  # it goes on in the next line
+            except ValueError:
+                pass  # an expression: its places stay as the file made them
+            break
     return values
 
 
 def _checked(name: str, value: Any) -> Any:
     """Return the value in the form that configs have, or raise UsageError."""
+    if name == WEIGHTS or name in own_data.NAMES:
+        return own_data.checked(name, value)
     if name == 'num_classes':
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UsageError(f'num_classes must be an integer of at least 1, got {value!r}')
@@ -127,19 +183,18 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _dicts(node: Any) -> Iterator[dict]:
-    """Yield every dict inside a config, however deep its lists are."""
-    if isinstance(node, dict):
-        yield node
-        node = list(node.values())
-    if isinstance(node, list | tuple):
-        for child in node:
-            yield from _dicts(child)
+def _set_places(cfg: Config, name: str, new: Any, before: list, everywhere: bool) -> int:
+    count = 0
+    for node, key in own_data.places(cfg, name):
+        if everywhere or node.get(key) is None or _plain(node[key]) in before:
+            node[key] = new
+            count += 1
+    return count
 
 
 def _set_crop_size(cfg: Config, new: tuple, before: list, everywhere: bool) -> int:
     count = 0
-    for part in _dicts(cfg._cfg_dict):
+    for part in dicts(cfg._cfg_dict):
         key = _crop_key(part)
         if key is None:
             continue
@@ -174,7 +229,7 @@ def _crop_key(part: dict) -> str | None:
 
 def _set_num_classes(cfg: Config, new: int, before: list, everywhere: bool) -> int:
     count = 0
-    for part in list(_dicts(cfg.get('model'))):
+    for part in list(dicts(cfg.get('model'))):
         for key in ('num_classes', 'num_things_classes'):
             if key in part and (everywhere or part[key] in before):
                 _fit_class_weights(part, part[key], new)
@@ -187,7 +242,7 @@ def _fit_class_weights(head: dict, old: int, new: int) -> None:
     """Lengthen or shorten the weights of a head's losses, whose last one is that of 'no object'."""
     if old == new:
         return
-    for loss in _dicts(head):
+    for loss in dicts(head):
         weights = loss.get('class_weight')
         if not isinstance(weights, list | tuple) or len(weights) not in (old, old + 1):
             continue

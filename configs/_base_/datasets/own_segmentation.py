@@ -1,21 +1,54 @@
 _base_ = './ade20k_512.py'
 
-# Your own classes, in ADE20K's layout of folders. A config that inherits from this one sets at its top what
-# differs: metainfo, num_classes (of the model), data_root and crop_size; tools/ carry them to every place.
-#   label maps: 0 = unlabelled, 1 = the first class, 2 = the second...
-metainfo = dict(
-    classes=('road', 'field', 'forest'),
-    palette=[[128, 64, 128], [152, 251, 152], [0, 100, 0]],
-)
+# Your own data. A config that inherits from this one sets at its top what differs, each once, and the tools
+# carry it to every place (also as --cfg-options): docs/own_data.md.
+dataset_type = 'BaseSegDataset'
+classes = ('road', 'field', 'forest')  # the heads' num_classes follows
+palette = None  # [[R, G, B], ...] of the classes; None: colours are chosen
 data_root = 'data/own'
-_own = dict(
-    type='BaseSegDataset',
-    metainfo=metainfo,
-    data_root=data_root,
-    img_suffix='.jpg',
-    seg_map_suffix='.png',
-    reduce_zero_label=True,  # as LoadAnnotations in the pipelines
+img_suffix = '.jpg'  # also .png, .npy, .tif...
+seg_map_suffix = '.png'
+reduce_zero_label = (
+    True  # label maps: 0 = unlabelled, 1 = first class; False: 0 = first class, 255 = unlabelled
 )
-train_dataloader = dict(dataset=_own)
-val_dataloader = dict(dataset=_own)
-test_dataloader = dict(dataset=_own)
+
+# Folders under data_root; with a file of names (one a line, without suffix) only these are read.
+train_img_dir = 'images/training'
+train_map_dir = 'annotations/training'
+train_ann_file = ''
+val_img_dir = 'images/validation'
+val_map_dir = 'annotations/validation'
+val_ann_file = ''
+# test_img_dir, test_map_dir, test_ann_file: as val, unless set
+
+# One value a channel: as many as the images have channels. The backbone's in_channels, the loading and the
+# preprocessing follow. Colour pictures: R, G, B; here ImageNet's.
+mean = [123.675, 116.28, 103.53]
+std = [58.395, 57.12, 57.375]
+class_weight = None  # [...]: the weight of each class in the cross entropy
+
+train_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        metainfo=dict(classes=classes),
+        data_root=data_root,
+        ann_file=train_ann_file,
+        data_prefix=dict(img_path=train_img_dir, seg_map_path=train_map_dir),
+        img_suffix=img_suffix,
+        seg_map_suffix=seg_map_suffix,
+        reduce_zero_label=reduce_zero_label,  # as LoadAnnotations in the pipelines
+    )
+)
+val_dataloader = dict(
+    dataset=dict(
+        type=dataset_type,
+        metainfo=dict(classes=classes),
+        data_root=data_root,
+        ann_file=val_ann_file,
+        data_prefix=dict(img_path=val_img_dir, seg_map_path=val_map_dir),
+        img_suffix=img_suffix,
+        seg_map_suffix=seg_map_suffix,
+        reduce_zero_label=reduce_zero_label,
+    )
+)
+test_dataloader = val_dataloader

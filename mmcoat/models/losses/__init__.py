@@ -1,5 +1,6 @@
-"""Losses of ours; plain PyTorch, no toolbox needed."""
+"""Losses of ours; importing this package registers them."""
 
 from .mask_loss import MaskLoss
+from .weighted_cross_entropy import WeightedCrossEntropy
 
-__all__ = ['MaskLoss']
+__all__ = ['MaskLoss', 'WeightedCrossEntropy']

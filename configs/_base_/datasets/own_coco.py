@@ -1,0 +1,44 @@
+_base_ = './coco_instance.py'
+
+# Your own objects in COCO's format. A config that inherits from this one sets at its top what differs, each
+# once, and the tools carry it to every place (also as --cfg-options): docs/own_data.md.
+classes = (
+    'car',
+    'person',
+    'boat',
+)  # names of categories in the annotation files; num_classes follows
+palette = None  # [[R, G, B], ...] of the classes; None: colours are chosen
+data_root = 'data/own_coco'
+
+# Under data_root
+train_ann_file = 'annotations/train.json'
+train_img_dir = 'train'
+val_ann_file = 'annotations/val.json'
+val_img_dir = 'val'
+# test_ann_file, test_img_dir: as val, unless set
+
+# One value a channel: as many as the images have channels. The backbone's in_channels, the loading and the
+# preprocessing follow. Colour pictures: R, G, B; here ImageNet's.
+mean = [123.675, 116.28, 103.53]
+std = [58.395, 57.12, 57.375]
+
+train_dataloader = dict(
+    dataset=dict(
+        metainfo=dict(classes=classes),
+        data_root=data_root,
+        ann_file=train_ann_file,
+        data_prefix=dict(img=train_img_dir),
+    )
+)
+val_dataloader = dict(
+    dataset=dict(
+        metainfo=dict(classes=classes),
+        data_root=data_root,
+        ann_file=val_ann_file,
+        data_prefix=dict(img=val_img_dir),
+    )
+)
+test_dataloader = val_dataloader
+
+val_evaluator = dict(ann_file=f'{data_root}/{val_ann_file}')
+test_evaluator = val_evaluator

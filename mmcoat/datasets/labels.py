@@ -1,0 +1,133 @@
+"""Check labels before training: what a run would ignore in silence, or stop at hours later."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .images import read_channels
+from .layout import LayoutError
+
+SAMPLES = 16  # label maps that are read, evenly spaced
+IGNORED = 255
+FEW = 8  # names that a message lists
+
+
+class LabelError(LayoutError):
+    """Labels and classes do not fit together."""
+
+
+def check_selection(classes: Sequence[str], known: Sequence[str], kind: str) -> None:
+    """Refuse classes of one's own for a dataset class that knows others and would map labels.
+
+    MMSegmentation takes them for a choice among the known ones: it gives up the labels of all others,
+    whatever they meant in one's own label maps, and the loss is 0 from the first step.
+
+    Raises:
+        LabelError: Always when ``classes`` are others than ``known``.
+    """
+    if list(classes) == list(known):
+        return
+    cure = "set dataset_type = 'BaseSegDataset' for classes of your own, or inherit from a config *_own.py"
+    strange = [name for name in classes if name not in known]
+    if strange:
+        raise LabelError(f'{kind} has no class {_names(strange)}; {cure}')
+    raise LabelError(
+        f'{kind} would keep only its own labels of {_names(classes)} and ignore all others: label 1 of the '
+        f'maps means {known[0]!r} there, not {classes[0]!r}; {cure}; select_classes = True at the top of the '
+        f"config if the maps have {kind}'s labels and only these classes are wanted"
+    )
+
+
+def check_label_maps(dataset: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Check that files of a segmentation set are there and hold labels of the classes.
+
+    Args:
+        dataset: Config of a ``BaseSegDataset``.
+        classes: Names of the classes.
+
+    Raises:
+        LabelError: One line with the first file that does not fit.
+    """
+    pairs = _pairs(dataset)
+    start = 1 if dataset.get('reduce_zero_label') else 0
+    step = max(1, len(pairs) // SAMPLES)
+    labelled = False
+    for _, path in pairs[::step]:
+        values = _values(path)
+        labels = values[(values >= start) & (values != IGNORED)]
+        labelled |= len(labels) > 0
+        if len(labels) and labels.max() >= start + len(classes):
+            raise LabelError(
+                f'{path} holds the label {labels.max()}, but {len(classes)} classes have labels {start} '
+                f'to {start + len(classes) - 1} (reduce_zero_label={start == 1}); 255 is ignored'
+            )
+    if pairs and not labelled:
+        raise LabelError(
+            f'{len(pairs[::step])} label maps like {pairs[0][1]} hold nothing but ignored pixels '
+            f'(reduce_zero_label={start == 1})'
+        )
+    steps = dataset.get('pipeline') or []
+    if pairs and steps and str(steps[0].get('type', '')).endswith('LoadChannels'):
+        read_channels(pairs[0][0], steps[0]['channels'])
+
+
+def check_categories(dataset: Mapping[str, Any], classes: Sequence[str]) -> None:
+    """Check that an annotation file in COCO's format knows the classes.
+
+    Raises:
+        LabelError: It lacks one, whose objects would silently be none.
+    """
+    path = Path(dataset.get('data_root') or '.').expanduser() / dataset['ann_file']
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        names = [entry['name'] for entry in content['categories']]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f'{type(error).__name__}: {error}'
+        raise LabelError(f"{path} is no annotation file in COCO's format ({reason})") from None
+    lacking = [name for name in classes if name not in names]
+    if lacking:
+        raise LabelError(f'{path} has no category {_names(lacking)}; it has {_names(names)}')
+
+
+def _pairs(dataset: Mapping[str, Any]) -> list[tuple[Path, Path]]:
+    """Return image and label map of each sample that the set will read."""
+    root = Path(dataset.get('data_root') or '.').expanduser()
+    prefix = dataset['data_prefix']
+    images, maps = root / prefix['img_path'], root / prefix['seg_map_path']
+    img_suffix = dataset.get('img_suffix', '.jpg')
+    if dataset.get('ann_file'):
+        lines = (root / dataset['ann_file']).read_text(encoding='utf-8').splitlines()
+        names = [line.strip() for line in lines]
+    else:
+        found = sorted(images.rglob(f'*{img_suffix}'))
+        names = [str(path.relative_to(images))[: -len(img_suffix)] for path in found]
+    suffix = dataset.get('seg_map_suffix', '.png')
+    pairs = [(images / f'{name}{img_suffix}', maps / f'{name}{suffix}') for name in names]
+    for path in (path for pair in pairs for path in pair):
+        if not path.is_file():
+            raise LabelError(f'{path} does not exist')
+    return pairs
+
+
+def _values(path: Path) -> np.ndarray:
+    """Return the different values of a label map."""
+    try:
+        with Image.open(path) as file:
+            labels = np.asarray(file)
+    except (OSError, ValueError) as error:
+        raise LabelError(f'{path} cannot be read as a label map: {error}') from None
+    if labels.ndim != 2:
+        raise LabelError(
+            f'{path} is a colour picture, not a map of labels: translate it with '
+            'tools/prepare_dataset.py pairs --colors'
+        )
+    return np.unique(labels)
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f' and {len(names) - FEW} more' if len(names) > FEW else ''
+    return ', '.join(names[:FEW]) + more

@@ -1,0 +1,62 @@
+"""What both data preprocessors share: statistics of N channels, where MMEngine takes 1 or 3."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+
+class AnyChannels:
+    """Mixin before a preprocessor of MMEngine's: ``mean`` and ``std`` of any length.
+
+    Args:
+        mean: One number for each channel, in the order that the images have after ``bgr_to_rgb``.
+        std: As many.
+        bgr_to_rgb: Reverse the channels; only done where there are three of them.
+        **settings: The parent's.
+
+    Raises:
+        ValueError: ``mean`` and ``std`` differ in length, or a std is not positive.
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        bgr_to_rgb: bool = False,
+        **settings: Any,
+    ):
+        if (mean is None) != (std is None) or len(mean or ()) != len(std or ()):
+            raise ValueError(f'mean and std must be of the same length, got {mean} and {std}')
+        if not all(value > 0 for value in std or ()):
+            raise ValueError(f'std must be positive, got {std}')
+        reverse = bgr_to_rgb and len(mean or ()) in (0, 3)
+        super().__init__(bgr_to_rgb=reverse, **settings)  # type: ignore[call-arg]
+        if mean:
+            self._enable_normalize = True
+            for name, values in (('mean', mean), ('std', std)):
+                tensor = torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+                self.register_buffer(name, tensor, False)  # type: ignore[attr-defined]
+
+    def forward(self, data: dict, training: bool = False) -> Any:
+        """Normalise and pad a batch.
+
+        Args:
+            data: ``inputs``, a list of (C, H, W) or a (B, C, H, W), and ``data_samples``.
+            training: Whether the batch is one to learn from.
+
+        Raises:
+            ValueError: An image has another number of channels than there are means.
+        """
+        if self._enable_normalize and len(self.mean) > 1:  # type: ignore[attr-defined]
+            for image in data['inputs']:
+                _check(image, len(self.mean))  # type: ignore[attr-defined]
+        return super().forward(data, training)
+
+
+def _check(image: Any, channels: int) -> None:
+    if isinstance(image, torch.Tensor) and image.dim() == 3 and image.shape[0] != channels:
+        raise ValueError(
+            f'an image of shape {tuple(image.shape)} has {image.shape[0]} channels, but '
+            f'data_preprocessor.mean has {channels} values'
+        )
