@@ -34,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     add('--precision', default='fp32', help='fp32, fp16 or int8 (fp32)')
     add('--calibration', metavar='DIR', help='images that the ranges of int8 are measured on')
     add('--output', default='logits', help='of a whole model: logits or labels (logits)')
-    add('--preprocess', action='store_true', help='take RGB, uint8; normalise and pad inside')
+    add('--preprocess', action='store_true', help='take RGB, uint8; normalise inside')
     add('--verify', action='store_true', help='compare with PyTorch afterwards')
     return parser.parse_args()
 

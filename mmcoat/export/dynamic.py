@@ -96,7 +96,7 @@ def make_dynamic(part: nn.Module) -> None:
         head = getattr(module, 'decode_head', None)
         if isinstance(head, nn.Module) and type(head).__name__ not in TESTED_HEADS:
             raise ExportError(
-                f'{type(head).__name__} is not known to be right at other sizes than the exported one (known: '
+                f'{type(head).__name__}: not known to be right at other sizes than the exported one (known: '
                 f'{", ".join(TESTED_HEADS)}); take --dynamic batch or none, or --part backbone'
             )
     _replace(part)

@@ -39,7 +39,7 @@ class ExportOptions:
         dynamic: Axes of any size: ``'batch'``, ``'height'``, ``'width'``.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
         output: Of a whole model, ``'logits'`` or ``'labels'``.
-        preprocess: Take RGB images, uint8, and normalise and pad them inside.
+        preprocess: Take RGB images, uint8, and normalise them inside.
         shape: Height and width, where these are not dynamic; None for the task's usual ones.
         calibration: Folder of images, for int8.
         verify: Compare with PyTorch afterwards.
@@ -112,6 +112,7 @@ def export_model(
     program = torch_export.trace(traced, image, options.dynamic, smallest)
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = _metadata(cfg, meta, task, options, smallest)
+    metadata['threshold'] = labels.threshold if labels else None
     photos = _calibration_images(cfg, options, image)
     _write(program, path, options, metadata, photos)
     if not options.verify:
@@ -142,8 +143,7 @@ def _parts(
     """Return the part, which gives scores or maps, and for whole models the same part with labels."""
     part = build_part(model, task, options.part)
     if options.preprocess:
-        crop = options.part == 'model' and task == 'segmentation'
-        part = WithPreprocessing(part, Preprocessing.of(cfg), crop)
+        part = WithPreprocessing(part, Preprocessing.of(cfg))
     whole = options.part == 'model'
     if options.output == 'labels' and not whole:
         raise ExportError(f'labels come out of --part model, not of --part {options.part}')

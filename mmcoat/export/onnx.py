@@ -88,11 +88,14 @@ def _name_axes(model: Any, dynamic: tuple[str, ...]) -> None:
 def to_half(model: Any) -> Any:
     """Return the model with weights and most operations in float16; inputs and outputs stay as they are."""
     half = require('onnxruntime.transformers.float16', 'half precision')
+    tools = require('onnxruntime.transformers.onnx_model', 'half precision')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of weights below the smallest float16
-        return half.convert_float_to_float16(
+        converted = half.convert_float_to_float16(
             model, keep_io_types=True, op_block_list=[*half.DEFAULT_OP_BLOCK_LIST, *KEEP_FLOAT]
         )
+    tools.OnnxModel.graph_topological_sort(converted.graph)  # the casts come last
+    return converted
 
 
 def write(model: Any, path: Path, metadata: Mapping[str, Any]) -> None:

@@ -98,7 +98,8 @@ class Preprocessing:
         mean: Per channel, in the order that the network takes.
         std: Likewise.
         rgb: Whether the network takes RGB; else BGR.
-        divisor: Height and width are padded to a multiple of it, at the bottom and at the right.
+        divisor: The model is tested with height and width padded to a multiple of it, at the bottom and at
+            the right. Programs take any size; who wants the same numbers pads.
         pad_value: Value of that border, after normalisation.
     """
 
@@ -131,33 +132,27 @@ class Preprocessing:
         return cls(tuple(mean), tuple(std), rgb, int(divisor), float(pad_value or 0))
 
     def apply(self, image: Tensor) -> Tensor:
-        """RGB (B, 3, H, W) of 0 to 255, any dtype -> normalised and padded."""
+        """RGB (B, 3, H, W) of 0 to 255, any dtype -> normalised, float32."""
         mean, std = (image.new_tensor(x, dtype=torch.float32) for x in (self.mean, self.std))
         x = image.float() if self.rgb else image.float().flip(1)
-        x = (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
-        if self.divisor > 1:
-            down, right = (-side % self.divisor for side in image.shape[2:])
-            x = F.pad(x, (0, right, 0, down), value=self.pad_value)
-        return x
+        return (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
 
 
 class WithPreprocessing(nn.Module):
-    """Normalise and pad inside the program: it takes RGB images as they are read, uint8.
+    """Normalise inside the program: it takes RGB images as they are read, uint8.
 
     Args:
         part: Takes normalised images.
         preprocessing: What to do.
-        crop: Cut the result, of the padded size, back to the image's.
     """
 
-    def __init__(self, part: nn.Module, preprocessing: Preprocessing, crop: bool):
+    def __init__(self, part: nn.Module, preprocessing: Preprocessing):
         super().__init__()
-        self.part, self.preprocessing, self.crop = part, preprocessing, crop
+        self.part, self.preprocessing = part, preprocessing
 
     def forward(self, image: Tensor) -> Any:
         """RGB (B, 3, H, W), uint8 -> what the part gives."""
-        out = self.part(self.preprocessing.apply(image))
-        return out[..., : image.shape[2], : image.shape[3]] if self.crop else out
+        return self.part(self.preprocessing.apply(image))
 
 
 def build_part(model: nn.Module, task: str, part: str) -> nn.Module:
@@ -206,5 +201,5 @@ def _whole(model: nn.Module, task: str) -> nn.Module:
 
 def threshold_of(model: nn.Module) -> float | None:
     """Return the threshold of a segmentor with one channel of scores; None for any other model."""
-    head = getattr(model, 'decode_head', None)
+    head: Any = getattr(model, 'decode_head', None)
     return head.threshold if getattr(head, 'out_channels', 0) == 1 else None

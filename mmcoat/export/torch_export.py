@@ -1,16 +1,19 @@
 """Trace a part with torch.export, which the other formats start from, and write it as ``.pt2``."""
 
+import contextlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from mmcoat.engine.atomic import write_whole
+from mmcoat.ops import reference
 
 from .errors import ExportError
 
@@ -49,7 +52,7 @@ def trace(
     lowest = dict(batch=1, height=smallest, width=smallest)
     dims = {AXES[name]: Dim(name, min=lowest[name]) for name in dynamic}
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _resize_without_asking():
             program = torch.export.export(part, (image,), dynamic_shapes=(dims or None,))
     except torch._dynamo.exc.UserError as error:
         lines = [line.strip(' -') for line in str(error).splitlines() if line.strip()]
@@ -61,6 +64,25 @@ def trace(
     if namespaces:
         raise ExportError(f'the program would need operators of {", ".join(sorted(namespaces))}')
     return program
+
+
+@contextlib.contextmanager
+def _resize_without_asking() -> Iterator[None]:
+    """Let the exchange of scales resize always: the example must not answer whether two sizes are equal.
+
+    A map that has the size already is resized to itself.
+    """
+
+    def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+        # (B, H, W, C) -> (B, C, H, W) -> (B, h, w, C)
+        out = F.interpolate(x.permute(0, 3, 1, 2), size=size, mode='bilinear', align_corners=False)
+        return out.permute(0, 2, 3, 1)
+
+    kept, reference.resize = reference.resize, resize
+    try:
+        yield
+    finally:
+        reference.resize = kept
 
 
 def foreign_operators(program: ExportedProgram) -> set[str]:

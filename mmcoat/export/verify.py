@@ -74,7 +74,7 @@ def other_shapes(
     traced: tuple[int, ...], dynamic: tuple[str, ...], smallest: int
 ) -> list[tuple[int, ...]]:
     """Return three shapes that differ from the traced one wherever they may; sides need not be even."""
-    shapes = []
+    shapes: list[tuple[int, ...]] = []
     for batch, height, width in ((1, 0, 37), (3, 45, 0), (1, 31, 64)):
         shapes.append(
             (
