@@ -108,6 +108,8 @@ def quantise(model: Any, images: list[np.ndarray]) -> Any:
             per_channel=True,
             activation_type=tools.QuantType.QUInt8,
             weight_type=tools.QuantType.QInt8,
+            # keys and residual branches are read in float as they come out of a linear layer
+            extra_options={'OpTypesToExcludeOutputQuantization': ['Gemm', 'MatMul']},
         )
         return onnx.load(target)
 

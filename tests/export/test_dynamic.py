@@ -10,7 +10,7 @@ from torch import nn
 from mmcoat.export import ExportError
 from mmcoat.export.dynamic import ExactPool, ExactUpBlock, make_dynamic
 from mmcoat.export.parts import Features, build_part
-from mmcoat.export.torch_export import foreign_operators, smallest_side, trace
+from mmcoat.export.torch_export import smallest_side, trace
 from mmcoat.export.verify import draw_images, other_shapes
 from mmcoat.models import CoaT
 
@@ -144,15 +144,18 @@ def test_a_model_that_fixes_a_size_is_refused():
         trace(Fixed(), torch.randn(SHAPE), ('height',), 64)
 
 
-def test_operators_of_ours_are_found():
-    from mmcoat import ops
+def test_operators_that_need_a_library_are_refused():
+    @torch.library.custom_op('mmcoat_test::twice', mutates_args=())
+    def twice(x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
 
-    class Plain(nn.Module):
+    @twice.register_fake
+    def _(x):
+        return torch.empty_like(x)
+
+    class Twice(nn.Module):
         def forward(self, x):
-            weight = torch.ones(4, 3)
-            return ops.plain.linear_add((x,), weight, torch.zeros(4), None, None)[0]
+            return twice(x)
 
-    program = torch.export.export(Plain(), (torch.randn(1, 2, 3),))
-    assert foreign_operators(program) == {'mmcoat'}
-    with pytest.raises(ExportError, match='would need operators of mmcoat'):
-        trace(Plain(), torch.randn(1, 2, 3), (), 64)
+    with pytest.raises(ExportError, match='would need operators of mmcoat_test'):
+        trace(Twice(), torch.randn(1, 3, 64, 64), (), 64)

@@ -98,6 +98,7 @@ def test_preprocessing_is_the_configs():
     """RGB, uint8, against MMSegmentation's preprocessor, which takes BGR."""
     cfg = segmentor('segformer')
     built, _ = models.build(cfg, None)
+    built.data_preprocessor.test_cfg = None  # no padding, which would need data samples
     image = verify.draw_images((1, 3, 64, 96), uint8=True, seed=0)
     expected = built.data_preprocessor(dict(inputs=[image[0].flip(0)]), training=False)['inputs']
     torch.testing.assert_close(Preprocessing.of(cfg).apply(image), expected)
@@ -233,10 +234,18 @@ def test_int8_keeps_softmax_and_norms_in_float(model, photos, tmp_path):
     found = export_model(*model, path, options)
     assert min(one.agreement for one in found) > 0.95
     graph = onnx.load(path).graph
-    made_by = {name: node.op_type for node in graph.node for name in node.output}
-    rounded = [n for n in graph.node if {made_by.get(i) for i in n.input} == {'DequantizeLinear'}]
-    kinds = {node.op_type for node in rounded} - {'QuantizeLinear'}
+    weights_of = {tensor.name for tensor in graph.initializer}
+    rounded = [node for node in graph.node if node.op_type == 'DequantizeLinear']
+    rounded_weights = {node.output[0] for node in rounded if node.input[0] in weights_of}
+    kinds = {node.op_type for node in graph.node if rounded_weights & set(node.input)}
     assert {'Conv', 'MatMul'} <= kinds <= {'Conv', 'MatMul', 'Gemm'}
+    products = [
+        n for n in graph.node if n.op_type == 'MatMul' and not rounded_weights & set(n.input)
+    ]
+    assert products  # the attention's
+    outputs = {node.output[0] for node in rounded}
+    for node in [*products, *(n for n in graph.node if n.op_type in ('Exp', 'ReduceSum'))]:
+        assert not outputs & set(node.input)
 
 
 @needs_onnx
