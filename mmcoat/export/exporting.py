@@ -36,7 +36,8 @@ class ExportOptions:
     Attributes:
         format: ``'onnx'``, ``'torch-export'`` or ``'openvino'``.
         part: ``'model'`` (segmentors and classifiers), ``'neck'`` (backbone and neck) or ``'backbone'``.
-        dynamic: Axes of any size: ``'batch'``, ``'height'``, ``'width'``.
+        dynamic: Axes of any size: ``'batch'``, ``'height'``, ``'width'``. With height or width the batch is
+            open, too: a trace with a batch of 1 asks questions about sizes that it cannot answer for all.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
         output: Of a whole model, ``'logits'`` or ``'labels'``.
         preprocess: Take RGB images, uint8, and normalise them inside.
@@ -68,6 +69,8 @@ class ExportOptions:
             raise ExportError(
                 f'dynamic takes {", ".join(torch_export.AXES)}, got {",".join(self.dynamic)}'
             )
+        if {'height', 'width'} & set(self.dynamic):
+            object.__setattr__(self, 'dynamic', tuple(dict.fromkeys(('batch', *self.dynamic))))
         if self.format == 'torch-export' and self.precision != 'fp32':
             raise ExportError(
                 'torch-export keeps fp32: run the program under torch.autocast, or take onnx or openvino'

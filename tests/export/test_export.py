@@ -201,7 +201,7 @@ def test_onnx_and_the_example(monkeypatch, capsys, model, photos, tmp_path):
 
     program = onnx.load(path)
     dims = program.graph.input[0].type.tensor_type.shape.dim
-    assert [d.dim_param or d.dim_value for d in dims] == [1, 3, 'height', 'width']
+    assert [d.dim_param or d.dim_value for d in dims] == ['batch', 3, 'height', 'width']
     assert {node.domain for node in program.graph.node} <= {'', 'pkg.onnxscript.torch_lib'}
     lines = run_example(path, photos / '0.png', tmp_path / 'overlay.png')
     assert len(lines) >= 2
