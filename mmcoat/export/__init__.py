@@ -1,0 +1,18 @@
+"""Export: from a config and a checkpoint to a program that runs without mmcoat and without OpenMMLab.
+
+Nothing here is imported before it is asked for: ONNX, OpenVINO and NNCF come with the extra ``export``.
+"""
+
+from .errors import ExportError, VerificationError
+from .exporting import ENDINGS, FORMATS, PARTS, PRECISIONS, ExportOptions, export_model
+
+__all__ = [
+    'ENDINGS',
+    'FORMATS',
+    'PARTS',
+    'PRECISIONS',
+    'ExportError',
+    'ExportOptions',
+    'VerificationError',
+    'export_model',
+]
