@@ -1,11 +1,18 @@
 """OpenMMLab's engine room: hooks, train loops, optimizer constructors, parameter schedulers."""
 
-from .hooks import CheckpointHook, FiniteLossHook, StopSignalHook, UnwrapCheckpointHook
+from .hooks import (
+    CheckpointHook,
+    CheckWeightsHook,
+    FiniteLossHook,
+    StopSignalHook,
+    UnwrapCheckpointHook,
+)
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
 from .optimizers import LayerDecayOptimWrapperConstructor
 from .schedulers import TimmCosineLR
 
 __all__ = [
+    'CheckWeightsHook',
     'CheckpointHook',
     'EpochBasedTrainLoop',
     'FiniteLossHook',

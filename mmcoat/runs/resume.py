@@ -33,9 +33,10 @@ def protect(cfg: Config) -> None:
     hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
     if hooks.checkpoint and hooks.checkpoint.get('type', 'CheckpointHook') == 'CheckpointHook':
         hooks.checkpoint.type = 'mmcoat.CheckpointHook'
+    hooks.setdefault('check_weights', dict(type='mmcoat.CheckWeightsHook'))
     hooks.setdefault('finite_loss', dict(type='mmcoat.FiniteLossHook'))
     hooks.setdefault('stop_signal', dict(type='mmcoat.StopSignalHook'))
-    for name in ('finite_loss', 'stop_signal', 'visualization'):
+    for name in ('check_weights', 'finite_loss', 'stop_signal', 'visualization'):
         if hooks.get(name, ()) is None:  # MMEngine takes None for its own hooks only
             del hooks[name]
     loop = cfg.get('train_cfg')

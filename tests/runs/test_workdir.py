@@ -158,11 +158,12 @@ def test_any_config_is_protected():
     protect(cfg)
     assert cfg.train_cfg == dict(type='mmcoat.EpochBasedTrainLoop', max_epochs=1)
     assert {hook.type for hook in cfg.default_hooks.values()} == {
+        'mmcoat.CheckWeightsHook',
         'mmcoat.CheckpointHook',
         'mmcoat.FiniteLossHook',
         'mmcoat.StopSignalHook',
     }
-    own = dict(checkpoint=None, finite_loss=None, stop_signal=dict(type='Mine'))
+    own = dict(check_weights=None, checkpoint=None, finite_loss=None, stop_signal=dict(type='Mine'))
     cfg = Config(dict(train_cfg=dict(type='Own'), default_hooks=own))
     protect(cfg)
     assert cfg.train_cfg.type == 'Own'
