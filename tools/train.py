@@ -51,6 +51,7 @@ def main() -> None:
         runner = runs.build_runner(cfg)
         if args.compile:
             runs.compile_backbone(runner)
+        runs.require_trainable(runner.model)
         with runs.one_line_faults(runner):
             runner.train()
 

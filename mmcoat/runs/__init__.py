@@ -2,7 +2,8 @@
 
 from mmcoat.compat import use_pytorch_ops
 
-from .config import datasets, find_config, load_config, set_data_root
+from .checks import require_trainable
+from .config import datasets, find_config, load_config, save_config, set_data_root
 from .failures import one_line_faults
 from .options import (
     enable_amp,
@@ -37,6 +38,8 @@ __all__ = [
     'one_line_faults',
     'only_train',
     'protect',
+    'require_trainable',
+    'save_config',
     'set_data_root',
     'set_resume',
     'set_run',

@@ -11,15 +11,16 @@ from mmengine.config import Config
 from mmcoat.datasets.layout import check_dataset
 from mmcoat.errors import UsageError
 
-from .checks import check_channels
+from .checks import check_channels, check_lengths, check_modes
 from .config import datasets
 from .distributed import join_processes
 
 
 def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> None:
-    """Set work dir and launcher, fit the config to the devices at hand, and check the data sets.
+    """Set work dir and launcher, fit the config to the devices at hand, and check it and the data sets.
 
     Raises:
+        UsageError: A setting would fail late or pass in silence.
         LayoutError: A data set is missing or laid out otherwise than its class expects.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -29,7 +30,12 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     fit_to_devices(cfg)
+    check_modes(cfg)
     check_channels(cfg)
+    if 'train' in stages:
+        check_lengths(cfg)
+        if (cfg.get('auto_scale_lr') or {}).get('enable'):
+            enable_auto_scale_lr(cfg)
     join_processes(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)
@@ -95,14 +101,16 @@ def only_train(cfg: Config, iterations: int) -> None:
 def enable_drawing(
     cfg: Config, show: bool, show_dir: str | None, wait_time: float, interval: int
 ) -> None:
-    """Make the toolbox's visualization hook draw the predictions.
+    """Make the toolbox's visualization hook draw the predictions, if they are to be shown or kept.
 
     Raises:
         UsageError: The config has no such hook, or the interval is below 1.
     """
     if interval < 1:
         raise UsageError(f'--interval must be 1 or more, not {interval}')
-    hook = cfg.get('default_hooks', {}).get('visualization')
+    if not show and not show_dir:
+        return
+    hook = (cfg.get('default_hooks') or {}).get('visualization')
     if hook is None:
         raise UsageError('--show and --show-dir need default_hooks.visualization in the config')
     options: dict[str, Any] = dict(show=show, wait_time=wait_time, interval=interval)
