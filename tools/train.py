@@ -31,6 +31,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate to the actual number of GPUs x batch',
     )
+    parser.add_argument(
+        '--debug-nan',
+        action='store_true',
+        help='stop at the first module whose output is NaN or infinite, and name it (slower)',
+    )
     return parser.parse_args()
 
 
@@ -43,6 +48,8 @@ def main() -> None:
         runs.enable_amp(cfg)
     if args.auto_scale_lr:
         runs.enable_auto_scale_lr(cfg)
+    if args.debug_nan:
+        runs.enable_debug_nan(cfg)
     runs.protect(cfg)
     with runs.locked(cfg.work_dir):
         runs.set_resume(cfg, args.resume, args.overwrite)

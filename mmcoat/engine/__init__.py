@@ -14,6 +14,7 @@ from .schedulers import TimmCosineLR
 __all__ = [
     'CheckWeightsHook',
     'CheckpointHook',
+    'DebugNanHook',
     'EpochBasedTrainLoop',
     'FiniteLossHook',
     'IterBasedTrainLoop',

@@ -8,6 +8,7 @@ from .failures import one_line_faults
 from .options import (
     enable_amp,
     enable_auto_scale_lr,
+    enable_debug_nan,
     enable_drawing,
     enable_tta,
     fit_to_devices,
@@ -26,6 +27,7 @@ __all__ = [
     'datasets',
     'enable_amp',
     'enable_auto_scale_lr',
+    'enable_debug_nan',
     'enable_drawing',
     'enable_tta',
     'find_config',

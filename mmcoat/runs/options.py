@@ -90,6 +90,11 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
+def enable_debug_nan(cfg: Config) -> None:
+    """Stop a training at the first module whose output is not finite."""
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcoat.DebugNanHook')]
+
+
 def only_train(cfg: Config, iterations: int) -> None:
     """Train for a few iterations, and neither evaluate nor save anything."""
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations)

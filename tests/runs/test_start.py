@@ -1,7 +1,9 @@
-"""What ``load_from`` and ``--resume`` take: a run never starts from rubbish in silence."""
+"""What a run starts from: rubbish is never taken in silence; and the switch that finds where NaN begin."""
 
 import pytest
 import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 from mmcoat.checkpoints import read_checkpoint
 from tests.helpers import run_tool
@@ -132,3 +134,72 @@ def test_resume_takes_this_model_only(monkeypatch, capfd, tmp_path, config, trai
     assert run_tool(monkeypatch, *arguments, '--cfg-options', 'num_classes=7') == 2
     error = capfd.readouterr().err
     assert f'{trained} does not fit the model of this config: 2 of another shape' in error
+
+
+def test_the_named_file_is_tested(monkeypatch, tmp_path, config, trained):
+    """``resume=True`` would load the work dir's last checkpoint over the one that is named."""
+    from mmengine.runner import Runner
+
+    weights = weights_of(trained)
+    name = 'decode_head.conv_seg.bias'
+    torch.save({'state_dict': weights | {name: torch.full((150,), 0.25)}}, tmp_path / 'other.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(trained))
+    tested = []
+
+    def test(runner):
+        runner.load_or_resume()
+        tested.append(runner.model.state_dict()[name].clone())
+
+    monkeypatch.setattr(Runner, 'test', test)
+    options = ['--cfg-options', 'resume=True', f'load_from={trained}']
+    arguments = ['test', config, tmp_path / 'other.pth', '--work-dir', tmp_path, *options]
+    assert run_tool(monkeypatch, *arguments) == 0
+    assert torch.equal(tested[0], torch.full((150,), 0.25))
+
+
+SPOILING = """
+custom_imports = dict(imports=['tests.runs.test_start'])
+custom_hooks = [dict(type='SpoilHook', name={name!r})]
+"""
+
+
+@HOOKS.register_module(force=True)
+class SpoilHook(Hook):
+    """Set a weight to infinity before the first iteration, or a pixel to NaN."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if self.name == 'image':
+            rows = torch.tensor([3])
+            spoiled = [x.float().index_fill(1, rows, float('nan')) for x in data_batch['inputs']]
+            data_batch['inputs'] = spoiled
+            return
+        with torch.no_grad():
+            dict(runner.model.named_parameters())[self.name].fill_(float('inf'))
+
+
+@pytest.mark.parametrize(
+    ('name', 'message'),
+    [
+        ('backbone.stages.1.blocks.0.attn.proj.bias', 'backbone.stages.1.blocks.'),
+        ('neck.lateral_convs.2.conv.weight', 'neck.lateral_convs.2.conv (Conv2d) is the first'),
+        ('image', 'data_preprocessor (SegDataPreProcessor) is the first module'),
+    ],
+)
+def test_debug_nan(monkeypatch, capfd, tmp_path, config, name, message):
+    own = tmp_path / 'spoiled.py'
+    own.write_text(f'_base_ = {str(config)!r}' + SPOILING.format(name=name))
+    assert run_tool(monkeypatch, 'train', own, '--work-dir', tmp_path / 'run', '--debug-nan') == 2
+    error = capfd.readouterr().err
+    assert message in error and 'iteration 1, batch: /' in error
+    assert ('weights not finite' in error) == (name != 'image')
+
+
+def test_debug_nan_lets_a_sound_run_pass(monkeypatch, tmp_path, config, trained):
+    """And changes nothing."""
+    arguments = ['train', config, '--work-dir', tmp_path / 'run', '--debug-nan']
+    assert run_tool(monkeypatch, *arguments) == 0
+    after, before = weights_of(tmp_path / 'run' / 'iter_1.pth'), weights_of(trained)
+    assert all(torch.equal(after[name], before[name]) for name in before)

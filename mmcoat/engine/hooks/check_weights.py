@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from torch import Tensor, nn
 
-from mmcoat.checkpoints import CheckpointError, find_state_dict
-from mmcoat.checkpoints.formats import CLASSIFIER, guess_arch, mismatches
+from mmcoat.checkpoints import CheckpointError, find_state_dict, guess_arch
+from mmcoat.checkpoints.formats import CLASSIFIER
 from mmcoat.checkpoints.reading import check_numbers
 from mmcoat.registry import HOOKS
 
@@ -85,11 +85,11 @@ def fine_tune(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> d
 
 def _require_all(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
     missing, unexpected, shapes = _load(model, weights, source)
-    if not (missing or unexpected or shapes):
-        return
-    expected = model.state_dict()
-    problems = mismatches(weights, expected)
-    raise CheckpointError(f'{source} does not fit the model of this config: {"; ".join(problems)}')
+    differing = [f'{name} {was} -> {now}' for name, (was, now) in shapes.items()]
+    parts = (('missing', missing), ('unexpected', unexpected), ('of another shape', differing))
+    problems = '; '.join(f'{len(names)} {what}: {_some(names)}' for what, names in parts if names)
+    if problems:
+        raise CheckpointError(f'{source} does not fit the model of this config: {problems}')
 
 
 def _check_backbone(
