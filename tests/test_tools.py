@@ -138,25 +138,6 @@ def test_missing_data(monkeypatch, capsys, tmp_path):
     assert 'images/{training,validation}/*.jpg with annotations' in error
 
 
-def test_amp_without_gpu(monkeypatch, capsys, tmp_path):
-    from mmcoat.datasets.synthetic import make_ade20k
-
-    make_ade20k(tmp_path / 'ade', train=1, val=1, size=(64, 64), seed=0)
-    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
-    error = fails(
-        monkeypatch,
-        capsys,
-        'train',
-        CONFIG,
-        '--amp',
-        '--work-dir',
-        tmp_path,
-        '--cfg-options',
-        f'data_root={tmp_path}/ade',
-    )
-    assert '--amp needs a GPU' in error
-
-
 def test_print_config(monkeypatch, capsys, tmp_path):
     saved = tmp_path / 'all.py'
     status = run_tool(

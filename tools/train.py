@@ -25,7 +25,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="start anew in a used work dir: the earlier run's checkpoints are deleted",
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision (GPU)')
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',

@@ -8,10 +8,12 @@ from .hooks import (
     UnwrapCheckpointHook,
 )
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
+from .optim_wrappers import CPUAmpOptimWrapper
 from .optimizers import LayerDecayOptimWrapperConstructor
 from .schedulers import TimmCosineLR
 
 __all__ = [
+    'CPUAmpOptimWrapper',
     'CheckWeightsHook',
     'CheckpointHook',
     'DebugNanHook',

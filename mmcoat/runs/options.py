@@ -60,16 +60,19 @@ def _replace_sync_bn(node: Any) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Train in mixed precision.
+    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU.
 
     Raises:
-        UsageError: There is no GPU, or the optimizer wrapper is a special one.
+        UsageError: The optimizer wrapper is a special one.
     """
-    if not torch.cuda.is_available():
-        raise UsageError('--amp needs a GPU: MMEngine supports mixed precision only there')
     wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UsageError(f'--amp works with OptimWrapper, this config has {wrapper}')
+    if not torch.cuda.is_available():
+        cfg.optim_wrapper.type = 'mmcoat.CPUAmpOptimWrapper'
+        for key in ('loss_scale', 'dtype'):  # of MMEngine's, which needs a GPU
+            cfg.optim_wrapper.pop(key, None)
+        return
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
