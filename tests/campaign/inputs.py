@@ -83,9 +83,9 @@ def faulty_configs(folder: Path, good: Path) -> Iterator[tuple[str, list[object]
         + 'model = dict(backbone=dict(arch=dict(_delete_=True, embed_dims=[8,8,8,8], '
         "serial_depths=[1,1,1,1], mlp_ratios='4444', num_heads=8, parallel_depth=0, parallel_stages=[])))",
         'huge': base
-        + 'model = dict(backbone=dict(arch=dict(_delete_=True, embed_dims=[8,8,8,8000000], '
+        + 'model = dict(backbone=dict(arch=dict(_delete_=True, embed_dims=[8,8,8,8000000000000], '
         'serial_depths=[1,1,1,1], mlp_ratios=[4,4,4,4], num_heads=8, parallel_depth=0, '
-        'parallel_stages=[])), neck=dict(in_channels=[8,8,8,8000000]))',
+        'parallel_stages=[])), neck=dict(in_channels=[8,8,8,8000000000000]))',
         'frozen': base + 'custom_imports = dict(imports=["tests.campaign.inputs"])\n'
         "model = dict(type='FrozenSegmentor')",
     }

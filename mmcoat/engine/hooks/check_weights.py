@@ -1,6 +1,7 @@
 """Weights that a run starts from: strictly this model's, or told what of them is new."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,6 +19,10 @@ from mmcoat.checkpoints.reading import check_numbers
 from mmcoat.registry import HOOKS
 
 _BACKBONE = 'backbone.'
+_SHAPES = re.compile(
+    r'size mismatch for (\S+): copying a param with shape torch\.Size\(\[(.*?)\]\) from checkpoint, '
+    r'the shape in current model is torch\.Size\(\[(.*?)\]\)'
+)
 _SHOWN = 6  # names in a message
 
 
@@ -128,20 +133,35 @@ def _load(
 ) -> tuple[list[str], list[str], dict[str, tuple]]:
     """Load what fits; return missing and unexpected names, and both shapes of what differs in shape."""
     expected = model.state_dict()
-    shapes: dict[str, tuple] = {}
     for name, value in weights.items():
-        if name in expected and value.shape != expected[name].shape:
-            shapes[name] = tuple(value.shape), tuple(expected[name].shape)
         # counters are whole numbers in both; 8 bits are a quantised file, under whatever names
         wrong = name in expected and expected[name].is_floating_point()
         if (wrong or value.dtype in (torch.int8, torch.uint8)) and not value.is_floating_point():
             raise CheckpointError(
                 f'{source} is refused: {name!r} holds {value.dtype}, which are no weights to train with'
             )
-    fitting = {name: value for name, value in weights.items() if name not in shapes}
-    result = model.load_state_dict(fitting, strict=False)
-    missing = [name for name in result.missing_keys if name not in shapes]
-    return missing, list(result.unexpected_keys), shapes
+    missing: list[str] = []
+    unexpected: list[str] = []
+    errors: list[str] = []
+    _descend(model, dict(weights), '', (missing, unexpected, errors))
+    found = (_SHAPES.match(error) for error in errors)
+    shapes = {m[1]: (_shape(m[2]), _shape(m[3])) for m in found if m}
+    if len(shapes) < len(errors):
+        raise CheckpointError(f'{source} cannot be loaded: {errors[0]}')
+    return missing, unexpected, shapes
+
+
+def _descend(module: nn.Module, weights: dict[str, Tensor], prefix: str, notes: tuple) -> None:
+    """Load as PyTorch does, modules' own translations included, but go on where a shape differs."""
+    module._load_from_state_dict(weights, prefix, {}, True, *notes)
+    for name, child in module.named_children():
+        start = f'{prefix}{name}.'
+        inner = {key: value for key, value in weights.items() if key.startswith(start)}
+        _descend(child, inner, start, notes)
+
+
+def _shape(numbers: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in numbers.split(',') if number.strip())
 
 
 def _parts(names: Iterable[str], whole: Iterable[str]) -> list[str]:
