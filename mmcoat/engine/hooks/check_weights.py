@@ -14,11 +14,13 @@ from mmengine.runner.base_loop import BaseLoop
 from torch import Tensor, nn
 
 from mmcoat.checkpoints import CheckpointError, find_state_dict, guess_arch
-from mmcoat.checkpoints.formats import CLASSIFIER
 from mmcoat.checkpoints.reading import check_numbers
 from mmcoat.registry import HOOKS
 
 _BACKBONE = 'backbone.'
+_CLASSIFIER = re.compile(
+    r'(norms\.\d+|aggregate)\.'
+)  # parts of a backbone that only classifiers have
 _SHAPES = re.compile(
     r'size mismatch for (\S+): copying a param with shape torch\.Size\(\[(.*?)\]\) from checkpoint, '
     r'the shape in current model is torch\.Size\(\[(.*?)\]\)'
@@ -104,7 +106,7 @@ def _check_backbone(
     bad = sorted(
         name
         for name in unfilled
-        if name.startswith(_BACKBONE) and not CLASSIFIER.match(name[len(_BACKBONE) :])
+        if name.startswith(_BACKBONE) and not _CLASSIFIER.match(name[len(_BACKBONE) :])
     )
     if bad:
         own, theirs = _backbone(model.state_dict()), _backbone(weights)
