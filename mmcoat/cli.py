@@ -2,7 +2,9 @@
 
 import argparse
 import functools
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,10 @@ class Options(DictAction):
         for value in values:
             if '=' not in value or value.startswith('='):
                 raise UsageError(f'{option_string} takes KEY=VALUE, got {value!r}')
-        super().__call__(parser, namespace, values, option_string)
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:  # brackets that are not closed
+            raise UsageError(f'{option_string} {" ".join(values)}: {error}') from None
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,14 +66,37 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(main: Callable[[], Any]) -> Callable[[], int]:
-    """Turn the errors that a user can mend into one line and exit status 2."""
+    """Turn the errors that a user can mend into one line and exit status 2.
+
+    The environment variable ``MMCOAT_TRACEBACK=1`` shows where they happened as well.
+    """
 
     @functools.wraps(main)
     def run() -> int:
         try:
             return main() or 0
-        except UsageError as error:
-            print(f'{Path(sys.argv[0]).name}: error: {error}', file=sys.stderr)
-            return 2
+        except KeyboardInterrupt:
+            return 130
+        except Exception as error:
+            from mmcoat.runs.failures import explain
+
+            told = explain(error)
+            if told is None:
+                raise
+            return _tell(told, error)
 
     return run
+
+
+def _tell(told: UsageError, error: Exception) -> int:
+    shown = os.environ.get('MMCOAT_TRACEBACK', '0') not in ('', '0')
+    if shown:
+        traceback.print_exception(error)
+    # where the cause is another error, its place may help
+    hint = ' (MMCOAT_TRACEBACK=1 shows where)' if not shown and _has_cause(told, error) else ''
+    print(f'{Path(sys.argv[0]).name}: error: {told}{hint}', file=sys.stderr)
+    return 2
+
+
+def _has_cause(told: UsageError, error: Exception) -> bool:
+    return told is not error or error.__cause__ is not None

@@ -10,6 +10,7 @@ from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import PARAM_SCHEDULERS as MMENGINE_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
@@ -20,6 +21,12 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     scope='mmcoat',
     parent=MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
     locations=['mmcoat.engine.optimizers'],
+)
+OPTIM_WRAPPERS = Registry(
+    'optimizer wrapper',
+    scope='mmcoat',
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    locations=['mmcoat.engine.optim_wrappers'],
 )
 METRICS = Registry(
     'metric', scope='mmcoat', parent=MMENGINE_METRICS, locations=['mmcoat.evaluation']
@@ -38,9 +45,3 @@ TRANSFORMS = Registry(
     locations=['mmcoat.datasets.transforms'],
 )
 LOOPS = Registry('loop', scope='mmcoat', parent=MMENGINE_LOOPS, locations=['mmcoat.engine.loops'])
-TRANSFORMS = Registry(
-    'transform',
-    scope='mmcoat',
-    parent=MMENGINE_TRANSFORMS,
-    locations=['mmcoat.datasets.transforms'],
-)

@@ -106,29 +106,36 @@ def test_new_keys_need_a_word(monkeypatch, capsys):
     assert run_tool(monkeypatch, *arguments, '--allow-new-keys') == 0
 
 
+def test_save_path_never_overwrites(monkeypatch, capsys, tmp_path):
+    config = tmp_path / 'mine.py'
+    text = f'_base_ = {str(CONFIG)!r}'
+    config.write_text(text)
+    error = fails(monkeypatch, capsys, 'print_config', config, '--save-path', config)
+    assert f'--save-path {config} exists' in error
+    assert config.read_text() == text
+    (tmp_path / 'dangling.py').symlink_to(tmp_path / 'gone')
+    error = fails(
+        monkeypatch, capsys, 'print_config', config, '--save-path', tmp_path / 'dangling.py'
+    )
+    assert 'exists' in error
+    nowhere = tmp_path / 'no' / 'x.py'
+    assert 'cannot be written' in fails(
+        monkeypatch, capsys, 'print_config', config, '--save-path', nowhere
+    )
+
+
+def test_traceback_on_demand(monkeypatch, capsys):
+    monkeypatch.setenv('MMCOAT_TRACEBACK', '1')
+    assert run_tool(monkeypatch, 'train', 'no.py') == 2
+    error = capsys.readouterr().err
+    assert error.startswith('Traceback') and 'in load_config' in error
+    assert error.splitlines()[-1].startswith('train.py: error: config no.py does not exist')
+
+
 def test_missing_data(monkeypatch, capsys, tmp_path):
     error = fails(monkeypatch, capsys, 'train', CONFIG, '--cfg-options', f'data_root={tmp_path}/no')
     assert f'folder {tmp_path}/no does not exist' in error
     assert 'images/{training,validation}/*.jpg with annotations' in error
-
-
-def test_amp_without_gpu(monkeypatch, capsys, tmp_path):
-    from mmcoat.datasets.synthetic import make_ade20k
-
-    make_ade20k(tmp_path / 'ade', train=1, val=1, size=(64, 64), seed=0)
-    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
-    error = fails(
-        monkeypatch,
-        capsys,
-        'train',
-        CONFIG,
-        '--amp',
-        '--work-dir',
-        tmp_path,
-        '--cfg-options',
-        f'data_root={tmp_path}/ade',
-    )
-    assert '--amp needs a GPU' in error
 
 
 def test_print_config(monkeypatch, capsys, tmp_path):

@@ -4,7 +4,6 @@ import argparse
 import sys
 
 from mmcoat import cli, runs
-from mmcoat.errors import UsageError
 
 
 def parse_args() -> argparse.Namespace:
@@ -19,9 +18,7 @@ def main() -> None:
     args = parse_args()
     cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
     if args.save_path:
-        if not args.save_path.endswith(('.py', '.json', '.yml')):
-            raise UsageError(f'--save-path must end in .py, .json or .yml: {args.save_path}')
-        cfg.dump(args.save_path)
+        runs.save_config(cfg, args.save_path)
     print(cfg.pretty_text)
 
 

@@ -16,7 +16,7 @@ def parse_args() -> argparse.Namespace:
     )
     cli.add_config_arguments(parser)
     cli.add_run_arguments(parser)
-    parser.add_argument('--amp', action='store_true', help='mixed precision (GPU)')
+    parser.add_argument('--amp', action='store_true', help='mixed precision, as in train.py')
     parser.add_argument('--iterations', type=int, default=10, help='measured iterations (10)')
     parser.add_argument('--warmup', type=int, default=3, help='iterations before them (3)')
     return parser.parse_args()

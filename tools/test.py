@@ -31,8 +31,7 @@ def main() -> None:
     args = parse_args()
     cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
     runs.set_run(cfg, args, stages=('test',))
-    if args.show or args.show_dir:
-        runs.enable_drawing(cfg, args.show, args.show_dir, args.wait_time, args.interval)
+    runs.enable_drawing(cfg, args.show, args.show_dir, args.wait_time, args.interval)
     if args.tta:
         runs.enable_tta(cfg)
     if args.out:

@@ -25,7 +25,9 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="start anew in a used work dir: the earlier run's checkpoints are deleted",
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision (GPU)')
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -42,6 +44,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='train without the images that cannot be read; each is named in the log',
     )
+    parser.add_argument(
+        '--debug-nan',
+        action='store_true',
+        help='stop at the first module whose output is NaN or infinite, and name it (slower)',
+    )
     return parser.parse_args()
 
 
@@ -54,6 +61,8 @@ def main() -> None:
         runs.enable_amp(cfg)
     if args.auto_scale_lr:
         runs.enable_auto_scale_lr(cfg)
+    if args.debug_nan:
+        runs.enable_debug_nan(cfg)
     runs.protect(cfg)
     with runs.locked(cfg.work_dir):
         runs.set_resume(cfg, args.resume, args.overwrite)
@@ -62,6 +71,7 @@ def main() -> None:
         runner = runs.build_runner(cfg)
         if args.compile:
             runs.compile_backbone(runner)
+        runs.require_trainable(runner.model)
         with runs.one_line_faults(runner):
             runner.train()
 

@@ -9,6 +9,7 @@ load_from = None
 resume = False
 # Each toolbox's hooks in runtimes/ join these. tools/train.py puts them into any other config.
 default_hooks = dict(
+    check_weights=dict(type='mmcoat.CheckWeightsHook'),  # load_from and resume: what does not fit
     finite_loss=dict(type='mmcoat.FiniteLossHook'),  # a NaN stops the training
     stop_signal=dict(type='mmcoat.StopSignalHook'),  # SIGTERM and Ctrl-C save first
 )

@@ -1,12 +1,22 @@
 """OpenMMLab's engine room: hooks, train loops, optimizer constructors, parameter schedulers."""
 
-from .hooks import CheckpointHook, FiniteLossHook, StopSignalHook, UnwrapCheckpointHook
+from .hooks import (
+    CheckpointHook,
+    CheckWeightsHook,
+    FiniteLossHook,
+    StopSignalHook,
+    UnwrapCheckpointHook,
+)
 from .loops import EpochBasedTrainLoop, IterBasedTrainLoop
+from .optim_wrappers import CPUAmpOptimWrapper
 from .optimizers import LayerDecayOptimWrapperConstructor
 from .schedulers import TimmCosineLR
 
 __all__ = [
+    'CPUAmpOptimWrapper',
+    'CheckWeightsHook',
     'CheckpointHook',
+    'DebugNanHook',
     'EpochBasedTrainLoop',
     'FiniteLossHook',
     'IterBasedTrainLoop',

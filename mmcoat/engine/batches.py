@@ -14,6 +14,10 @@ class PositionError(UsageError):
     """The data cannot be read from a given place on."""
 
 
+class SampleError(UsageError):
+    """A sample cannot be loaded."""
+
+
 class Ticket(int):
     """A sample's index that remembers for which epoch and position it was drawn."""
 
@@ -33,7 +37,22 @@ class SeededDataset:
     def __getitem__(self, index: int) -> Any:
         if isinstance(index, Ticket):
             seed_sample(self._seed, index.epoch, index.position)
-        return self._inside[int(index)]
+        try:
+            return self._inside[int(index)]
+        except UsageError:
+            raise
+        except Exception as error:  # pipelines fail in any way; which file it was, they seldom say
+            reason = (str(error).splitlines() or [''])[0]
+            raise SampleError(
+                f'sample {int(index)} ({self._file(int(index))}) cannot be loaded: '
+                f'{type(error).__name__}: {reason}'
+            ) from error
+
+    def _file(self, index: int) -> str:
+        try:
+            return str(self._inside.get_data_info(index)['img_path'])
+        except Exception:  # other datasets have other ways
+            return 'file unknown'
 
     def __len__(self) -> int:
         return len(self._inside)

@@ -2,12 +2,20 @@
 
 from mmcoat.compat import use_pytorch_ops
 
-from .checks import named_datasets
-from .config import datasets, find_config, find_model, load_config, set_data_root
+from .checks import named_datasets, require_trainable
+from .config import (
+    datasets,
+    find_config,
+    find_model,
+    load_config,
+    save_config,
+    set_data_root,
+)
 from .failures import one_line_faults
 from .options import (
     enable_amp,
     enable_auto_scale_lr,
+    enable_debug_nan,
     enable_drawing,
     enable_tta,
     fit_to_devices,
@@ -26,6 +34,7 @@ __all__ = [
     'datasets',
     'enable_amp',
     'enable_auto_scale_lr',
+    'enable_debug_nan',
     'enable_drawing',
     'enable_tta',
     'find_config',
@@ -40,6 +49,8 @@ __all__ = [
     'one_line_faults',
     'only_train',
     'protect',
+    'require_trainable',
+    'save_config',
     'set_data_root',
     'set_resume',
     'set_run',

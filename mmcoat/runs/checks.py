@@ -1,15 +1,17 @@
-"""Check what the heads expect against what the backbone gives, before a run is built."""
+"""Check before a run is built what would fail late or pass in silence: channels, lengths, modes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from torch import nn
 
 from mmcoat.arch import parse_arch
 from mmcoat.errors import UsageError
 
 from .variables import datasets
 
+_IOU_METRICS = ('mIoU', 'mDice', 'mFscore')  # MMSegmentation finds others after the whole test
 HEADS = ('decode_head', 'auxiliary_head', 'panoptic_head')
 
 
@@ -23,14 +25,21 @@ def check_channels(cfg: Config) -> None:
     backbone = model.get('backbone') or {}
     if backbone.get('type') != 'mmcoat.CoaT' or not backbone.get('out_indices'):
         return
-    dims = parse_arch(backbone['arch'])['embed_dims']
-    given = [dims[i] for i in backbone['out_indices']]
+    arch = backbone.get('arch', 'lite_small')
+    try:
+        dims = parse_arch(arch)['embed_dims']
+    except ValueError as error:
+        raise UsageError(f'model.backbone: {error}') from None
+    try:
+        given = [dims[i] for i in backbone['out_indices']]
+    except (TypeError, IndexError):
+        return  # the backbone itself says what is wrong with them
     for name in ('neck',) if model.get('neck') else HEADS:
         parts = model.get(name) or []
         parts = list(parts) if isinstance(parts, list | tuple) else [parts]
         # of several necks only the first sees the backbone
         for part in parts[:1] if name == 'neck' else parts:
-            _check_part(name, part, given, backbone['arch'])
+            _check_part(name, part, given, arch)
 
 
 def named_datasets(cfg: Config, splits: Sequence[str]) -> list[tuple[str, ConfigDict]]:
@@ -65,4 +74,81 @@ def _check_part(name: str, part: Mapping[str, Any], given: list[int], arch: Any)
         raise UsageError(
             f'model.{name}.in_channels is {wanted}, but the backbone {arch} gives {given}; '
             f'set model.{name}.in_channels={expected}'
+        )
+
+
+def check_lengths(cfg: Config) -> None:
+    """Check that a training has iterations or epochs, and what is done every so many of them.
+
+    Raises:
+        UsageError: A number is below 1, or none.
+    """
+    loop = cfg.get('train_cfg')
+    if loop is None:
+        return
+    if not isinstance(loop, Mapping):
+        raise UsageError(f'train_cfg must be a dict of settings, got {loop!r}')
+    for key in ('max_iters', 'max_epochs', 'val_interval'):
+        value = loop.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UsageError(f'train_cfg.{key} must be a whole number from 1, got {value!r}')
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if type(hook.get('interval', 1)) is not int:
+        raise UsageError(
+            f'default_hooks.checkpoint.interval must be a whole number, got {hook["interval"]!r}'
+        )
+    schedulers = cfg.get('param_scheduler') or []
+    for scheduler in [schedulers] if isinstance(schedulers, Mapping) else schedulers:
+        begin = scheduler.get('begin', 0)
+        if isinstance(begin, int) and begin < 0:
+            raise UsageError(
+                f'param_scheduler: begin of {scheduler.get("type")} is {begin}, below 0'
+            )
+
+
+def check_modes(cfg: Config) -> None:
+    """Check settings that fail at the first test image, or silently give wrong results.
+
+    Raises:
+        UsageError: Sliding windows without size or step, or a memory format that detectors cannot have.
+    """
+    model = cfg.get('model')
+    if not isinstance(model, Mapping):
+        raise UsageError(f'the config has no model: model is {model!r}')
+    test_cfg = model.get('test_cfg')
+    if isinstance(test_cfg, Mapping) and test_cfg.get('mode') == 'slide':
+        for key in ('crop_size', 'stride'):
+            _check_pair(f"model.test_cfg.{key} (for mode='slide')", test_cfg.get(key))
+    for name in ('val_evaluator', 'test_evaluator'):
+        evaluators = cfg.get(name) or []
+        for part in [evaluators] if isinstance(evaluators, Mapping) else evaluators:
+            wrong = set(part.get('iou_metrics', ())) - set(_IOU_METRICS)
+            if wrong:
+                raise UsageError(
+                    f'{name}.iou_metrics has {sorted(wrong)}; it may have {_IOU_METRICS}'
+                )
+    detector = cfg.get('default_scope') == 'mmdet'
+    if detector and (model.get('backbone') or {}).get('channels_last'):
+        raise UsageError(
+            "model.backbone.channels_last=True is not for detectors: MMCV's RoIAlign reads such maps as if "
+            'they were contiguous; leave it out'
+        )
+
+
+def _check_pair(name: str, value: Any) -> None:
+    pair = isinstance(value, list | tuple) and len(value) == 2
+    if not pair or not all(type(side) is int and side > 0 for side in value):
+        raise UsageError(f'{name} must be two positive whole numbers, got {value!r}')
+
+
+def require_trainable(model: nn.Module) -> None:
+    """Refuse to train a model of which everything is frozen.
+
+    Raises:
+        UsageError: No parameter learns.
+    """
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UsageError(
+            'nothing in the model learns: all its parameters are frozen (model.backbone.frozen_stages, '
+            'requires_grad)'
         )

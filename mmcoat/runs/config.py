@@ -1,5 +1,7 @@
 """Config files: find and read them, override their settings, move their data."""
 
+import os
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +65,26 @@ def _merge(cfg: Config, options: dict[str, Any], path: str) -> None:
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UsageError(f'--cfg-options does not fit {path}: {error}') from None
+        reason = str(error.args[0] if error.args else error)
+        raise UsageError(
+            f'--cfg-options does not fit {path}: {textwrap.shorten(reason, 300)}'
+        ) from None
+
+
+def save_config(cfg: Config, path: str) -> None:
+    """Write a config with everything that it inherits into a new file.
+
+    Raises:
+        UsageError: The file exists, cannot be written, or has another ending than .py, .json or .yml.
+    """
+    if not path.endswith(('.py', '.json', '.yml')):
+        raise UsageError(f'--save-path must end in .py, .json or .yml: {path}')
+    if os.path.lexists(path):
+        raise UsageError(f'--save-path {path} exists; name another file or remove it')
+    try:
+        cfg.dump(path)
+    except OSError as error:
+        raise UsageError(f'--save-path {path} cannot be written: {error.strerror}') from None
 
 
 def find_config(name: str) -> Path:

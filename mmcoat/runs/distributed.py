@@ -9,6 +9,17 @@ from torch import distributed
 
 from mmcoat.errors import UsageError
 
+_NEEDED = {
+    'pytorch': ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'mpi': ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK', 'MASTER_ADDR'),
+}
+_STARTERS = {
+    'pytorch': 'tools/dist_train.sh or torchrun',
+    'slurm': 'tools/slurm_train.sh or srun',
+    'mpi': 'mpirun',
+}
+
 
 class LauncherError(UsageError):
     """The launcher's environment variables are missing."""
@@ -26,14 +37,10 @@ def join_processes(cfg: Config) -> None:
     launcher = cfg.get('launcher') or 'none'
     if launcher == 'none':
         return
+    _require(launcher, _NEEDED[launcher])
     if launcher == 'slurm' and not torch.cuda.is_available():
         _translate_slurm()
-    missing = [name for name in _needed(launcher) if name not in os.environ]
-    if missing:
-        raise LauncherError(
-            f'--launcher {launcher} needs {", ".join(missing)} in the environment: start with '
-            'tools/dist_train.sh, torchrun or srun'
-        )
+        _require(launcher, ('MASTER_ADDR',))
     if torch.cuda.is_available() or launcher == 'mpi':
         return
     if not distributed.is_initialized():
@@ -47,12 +54,13 @@ def join_processes(cfg: Config) -> None:
     cfg.model_wrapper_cfg = wrapper
 
 
-def _needed(launcher: str) -> tuple[str, ...]:
-    if launcher == 'slurm' and torch.cuda.is_available():
-        return ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST')
-    if launcher == 'mpi':
-        return ('OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_RANK', 'MASTER_ADDR')
-    return ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
+def _require(launcher: str, names: tuple[str, ...]) -> None:
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise LauncherError(
+            f'--launcher {launcher} needs {", ".join(missing)} in the environment: start with '
+            f'{_STARTERS[launcher]}'
+        )
 
 
 def _translate_slurm() -> None:

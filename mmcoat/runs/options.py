@@ -12,16 +12,17 @@ from mmcoat.datasets.checks import check_before_training
 from mmcoat.datasets.layout import check_dataset
 from mmcoat.errors import UsageError
 
-from .checks import check_channels, named_datasets
+from .checks import check_channels, check_lengths, check_modes, named_datasets
 from .config import datasets
 from .distributed import join_processes
 from .labels import check_labels
 
 
 def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> None:
-    """Set work dir and launcher, fit the config to the devices at hand, and check the data sets.
+    """Set work dir and launcher, fit the config to the devices at hand, and check it and the data sets.
 
     Raises:
+        UsageError: A setting would fail late or pass in silence.
         LayoutError: A data set is missing or laid out otherwise than its class expects, or its labels are not
             those of the config's classes.
         DataError: It holds what cannot be trained on.
@@ -33,7 +34,12 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     elif not cfg.get('work_dir'):
         cfg.work_dir = str(Path('work_dirs', Path(args.config).stem))
     fit_to_devices(cfg)
+    check_modes(cfg)
     check_channels(cfg)
+    if 'train' in stages:
+        check_lengths(cfg)
+        if (cfg.get('auto_scale_lr') or {}).get('enable'):
+            enable_auto_scale_lr(cfg)
     join_processes(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)
@@ -68,16 +74,19 @@ def _replace_sync_bn(node: Any) -> None:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Train in mixed precision.
+    """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU.
 
     Raises:
-        UsageError: There is no GPU, or the optimizer wrapper is a special one.
+        UsageError: The optimizer wrapper is a special one.
     """
-    if not torch.cuda.is_available():
-        raise UsageError('--amp needs a GPU: MMEngine supports mixed precision only there')
     wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UsageError(f'--amp works with OptimWrapper, this config has {wrapper}')
+    if not torch.cuda.is_available():
+        cfg.optim_wrapper.type = 'mmcoat.CPUAmpOptimWrapper'
+        for key in ('loss_scale', 'dtype'):  # of MMEngine's, which needs a GPU
+            cfg.optim_wrapper.pop(key, None)
+        return
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
@@ -98,6 +107,11 @@ def enable_auto_scale_lr(cfg: Config) -> None:
     cfg.auto_scale_lr.enable = True
 
 
+def enable_debug_nan(cfg: Config) -> None:
+    """Stop a training at the first module whose output is not finite."""
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmcoat.DebugNanHook')]
+
+
 def only_train(cfg: Config, iterations: int) -> None:
     """Train for a few iterations, and neither evaluate nor save anything."""
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations)
@@ -109,14 +123,16 @@ def only_train(cfg: Config, iterations: int) -> None:
 def enable_drawing(
     cfg: Config, show: bool, show_dir: str | None, wait_time: float, interval: int
 ) -> None:
-    """Make the toolbox's visualization hook draw the predictions.
+    """Make the toolbox's visualization hook draw the predictions, if they are to be shown or kept.
 
     Raises:
         UsageError: The config has no such hook, or the interval is below 1.
     """
     if interval < 1:
         raise UsageError(f'--interval must be 1 or more, not {interval}')
-    hook = cfg.get('default_hooks', {}).get('visualization')
+    if not show and not show_dir:
+        return
+    hook = (cfg.get('default_hooks') or {}).get('visualization')
     if hook is None:
         raise UsageError('--show and --show-dir need default_hooks.visualization in the config')
     options: dict[str, Any] = dict(show=show, wait_time=wait_time, interval=interval)

@@ -33,11 +33,9 @@ def protect(cfg: Config) -> None:
     hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
     if hooks.checkpoint and hooks.checkpoint.get('type', 'CheckpointHook') == 'CheckpointHook':
         hooks.checkpoint.type = 'mmcoat.CheckpointHook'
+    hooks.setdefault('check_weights', dict(type='mmcoat.CheckWeightsHook'))
     hooks.setdefault('finite_loss', dict(type='mmcoat.FiniteLossHook'))
     hooks.setdefault('stop_signal', dict(type='mmcoat.StopSignalHook'))
-    for name in ('finite_loss', 'stop_signal', 'visualization'):
-        if hooks.get(name, ()) is None:  # MMEngine takes None for its own hooks only
-            del hooks[name]
     loop = cfg.get('train_cfg')
     if loop and 'by_epoch' in loop:
         loop['type'] = _LOOPS[0] if loop.pop('by_epoch') else _LOOPS[1]

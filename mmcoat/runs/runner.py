@@ -13,10 +13,35 @@ from torch import nn
 from mmcoat import checkpoints
 from mmcoat.errors import UsageError
 
+from .failures import BuildError, explain, last_line
+
+_MMENGINE_HOOKS = {
+    'checkpoint',
+    'logger',
+    'param_scheduler',
+    'runtime_info',
+    'sampler_seed',
+    'timer',
+}
+
 
 def build_runner(cfg: Config) -> Runner:
-    """Build MMEngine's Runner, or the one that the config names."""
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    """Build MMEngine's Runner, or the one that the config names.
+
+    Raises:
+        BuildError: A part of the config cannot be built.
+    """
+    hooks = cfg.get('default_hooks') or {}
+    for name in set(hooks) - _MMENGINE_HOOKS:
+        if hooks[name] is None:  # MMEngine takes None for its own hooks only
+            del hooks[name]
+    try:
+        return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    except Exception as error:  # all that it does follows from the config
+        told = explain(error)
+        if told is None:
+            told = BuildError(f'no run can be built: {type(error).__name__}: {last_line(error)}')
+        raise told from (None if told is error else error)
 
 
 def bare_model(runner: Runner) -> nn.Module:

@@ -27,8 +27,10 @@ def browse(cfg: Config, phase: str, output_dir: str, number: int) -> int:
 
     Raises:
         LayoutError: The data set is not there.
-        UsageError: The config has no such dataloader or no visualizer.
+        UsageError: The config has no such dataloader or no visualizer, or the number is below 1.
     """
+    if number < 1:
+        raise UsageError(f'--number must be 1 or more, got {number}')
     for key in (f'{phase}_dataloader', 'visualizer'):
         if not cfg.get(key):
             raise UsageError(f'this config has no {key}')

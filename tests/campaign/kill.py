@@ -1,7 +1,9 @@
 """Kill a training at random moments, resume it each time, and compare its end with a run left alone.
 
     python -m tests.campaign.kill --kills 20
+    python -m tests.campaign.kill --kills 20 --task detection
 
+Run it with the interpreter of either line.
 The exit status is 0 if weights, optimizer state and best checkpoint are bitwise equal, 1 if not.
 """
 
@@ -20,9 +22,9 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from mmcoat.datasets.synthetic import make_ade20k
+from mmcoat.datasets.synthetic import make_ade20k, make_coco
 from mmcoat.runs.resume import newest
-from tests.runs.common import differences, segmentation_config, start
+from tests.runs.common import detection_config, differences, segmentation_config, start
 
 CONFIG = """
 custom_imports = dict(imports=['tests.runs.common', 'tests.campaign.kill'])
@@ -52,6 +54,7 @@ class PhaseHook(Hook):
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--task', choices=['segmentation', 'detection'], default='segmentation')
     parser.add_argument('--kills', type=int, default=20)
     parser.add_argument('--iterations', type=int, default=60)
     parser.add_argument('--workers', type=int, default=2, help='data loading processes')
@@ -88,11 +91,20 @@ def kill_at_random(process: subprocess.Popen, phase: Path, longest: float) -> st
     return phase.read_text() or 'step'
 
 
+def make_config(args: argparse.Namespace, folder: Path) -> Path:
+    """Draw the data and write the config of the training to kill."""
+    data = folder / 'data'
+    if args.task == 'detection':
+        make_coco(data, train=6, val=2, size=(96, 96), seed=5, overwrite=True)
+        return detection_config(folder, data, iterations=args.iterations, more=CONFIG)
+    make_ade20k(data, train=6, val=2, size=(80, 64), seed=3, overwrite=True)
+    return segmentation_config(folder, data, iterations=args.iterations, more=CONFIG)
+
+
 def campaign(args: argparse.Namespace, folder: Path) -> bool:
     """Run both trainings and return whether their ends are equal."""
     random.seed(args.seed)
-    make_ade20k(folder / 'data', train=6, val=2, size=(80, 64), seed=3, overwrite=True)
-    config = segmentation_config(folder, folder / 'data', iterations=args.iterations, more=CONFIG)
+    config = make_config(args, folder)
     whole, broken = folder / 'whole', folder / 'broken'
     begin = time.monotonic()
     finish(train(config, whole, 0))

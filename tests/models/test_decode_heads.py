@@ -104,3 +104,37 @@ def test_trains_in_a_segmentor(kind):
         optimizer.step()
         values.append(loss.item())
     assert values[-1] < values[0]
+
+
+def test_mask2former_under_sliding_windows():
+    """An image larger than the window; one window over all of it gives what the whole image gives."""
+    pytest.importorskip('mmdet')
+    from mmseg.registry import MODELS as MMSEG_MODELS
+    from mmseg.structures import SegDataSample
+
+    from tests.helpers import load
+
+    init_default_scope('mmseg')
+    cfg = load('mask2former_coat_lite_s_ade20k.py').model
+    cfg.backbone.init_cfg = None
+    cfg.decode_head.num_queries = 5
+    cfg.data_preprocessor.test_cfg = dict(size_divisor=32)
+    torch.manual_seed(0)
+    model = MMSEG_MODELS.build(cfg)
+    model.init_weights()
+    model.eval()
+    sample = SegDataSample(metainfo=dict(img_shape=(64, 96), ori_shape=(64, 96)))
+    image = torch.randint(0, 255, (3, 64, 96), dtype=torch.uint8)
+
+    def scores(**test_cfg):
+        model.test_cfg.update(test_cfg)
+        with torch.no_grad():
+            (result,) = model.test_step(dict(inputs=[image], data_samples=[sample]))
+        return result.seg_logits.data
+
+    whole = scores(mode='whole')
+    assert whole.shape == (150, 64, 96)
+    torch.testing.assert_close(scores(mode='slide', crop_size=(64, 96), stride=(32, 32)), whole)
+    windows = scores(mode='slide', crop_size=(64, 64), stride=(32, 32))
+    assert windows.shape == whole.shape and windows.isfinite().all()
+    assert not torch.equal(windows, whole)

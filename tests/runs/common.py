@@ -117,6 +117,64 @@ default_hooks = dict(
     return path
 
 
+def detection_config(
+    folder: Path, data_root: Path, epochs: int = 2, iterations: int = 0, more: str = ''
+) -> Path:
+    """Write the config of a small Mask R-CNN with drop path, random scales and flips."""
+    loop = (
+        f"dict(_delete_=True, type='IterBasedTrainLoop', max_iters={iterations}, val_interval=3)"
+        if iterations
+        else f'dict(max_epochs={epochs}, val_interval=1)'
+    )
+    path = folder / 'det.py'
+    path.write_text(f"""
+_base_ = {str(ROOT / 'configs' / 'mask_rcnn_coat_lite_t_1x_coco.py')!r}
+custom_imports = dict(imports=['tests.runs.common'])
+model = dict(
+    backbone=dict(init_cfg=None, drop_path_rate=0.3),
+    train_cfg=dict(rpn_proposal=dict(max_per_img=50), rcnn=dict(sampler=dict(num=32))),
+    test_cfg=dict(rpn=dict(max_per_img=20), rcnn=dict(max_per_img=3)),
+)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='RandomChoiceResize', scales=[(96, 96), (80, 64)], keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(96, 96), keep_ratio=True),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(
+        type='PackDetInputs',
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
+]
+quick = dict(num_workers=0, persistent_workers=False)
+train_dataloader = dict(
+    batch_size=2,
+    dataset=dict(
+        data_root={str(data_root)!r}, pipeline=train_pipeline, filter_cfg=dict(filter_empty_gt=False)
+    ),
+    **quick
+)
+val_dataloader = dict(dataset=dict(data_root={str(data_root)!r}, pipeline=test_pipeline), **quick)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file={str(data_root / 'annotations' / 'instances_val2017.json')!r})
+test_evaluator = val_evaluator
+train_cfg = {loop}
+default_hooks = dict(
+    checkpoint=dict(by_epoch={not iterations}, interval={2 if iterations else 1}, max_keep_ckpts=1),
+    logger=dict(interval=1),
+    visualization=None,
+)
+log_processor = dict(by_epoch={not iterations})
+{more}
+""")
+    return path
+
+
 def with_fault(config: Path, at: int, fault: str, place: str = 'train') -> Path:
     """Write a config that differs from another in a fault."""
     path = config.with_name(f'{fault.lower()}_{config.name}')
@@ -133,8 +191,8 @@ def start(*arguments: object, tool: str = 'train.py', **environment: str) -> sub
         os.environ,
         PYTHONPATH=os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
         PATH=os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']]),
-        **environment,
     )
+    environ |= environment
     interpreter = 'bash' if tool.endswith('.sh') else sys.executable
     command = [interpreter, ROOT / 'tools' / tool, *arguments]
     return subprocess.Popen(

@@ -6,7 +6,13 @@ import pytest
 
 from mmcoat.checkpoints import read_checkpoint
 from tests.helpers import run_tool
-from tests.runs.common import differences, segmentation_config, start, with_fault
+from tests.runs.common import (
+    detection_config,
+    differences,
+    segmentation_config,
+    start,
+    with_fault,
+)
 
 pytest.importorskip('mmseg')
 SEED = ['--cfg-options', 'randomness.seed=7']
@@ -84,3 +90,20 @@ def test_stopped_inside_a_validation(monkeypatch, tmp_path, by_iteration, whole)
     assert differences(whole / 'iter_6.pth', broken / 'iter_6.pth') == []
     names = [sorted(path.name for path in folder.glob('best_*')) for folder in (whole, broken)]
     assert names[0] == names[1] and names[0]
+
+
+def test_detection(monkeypatch, tmp_path, coco):
+    """Mask R-CNN, killed in the second epoch, with random scales, flips, sampled anchors and drop path."""
+    pytest.importorskip('mmdet.models')
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    config = detection_config(tmp_path, coco)
+    process = start(with_fault(config, 4, 'SIGKILL'), '--work-dir', broken, *SEED)
+    output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, output
+    assert [path.name for path in broken.glob('epoch_*.pth')] == ['epoch_1.pth']
+    resume = ['train', config, '--work-dir', broken, '--resume', *SEED]
+    assert run_tool(monkeypatch, *resume, 'train_dataloader.num_workers=2') == 0
+    assert run_tool(monkeypatch, 'train', config, '--work-dir', whole, *SEED) == 0
+    assert differences(whole / 'epoch_2.pth', broken / 'epoch_2.pth') == []
+    names = [sorted(path.name for path in folder.glob('best_*')) for folder in (whole, broken)]
+    assert names[0] == names[1]

@@ -158,15 +158,16 @@ def test_any_config_is_protected():
     protect(cfg)
     assert cfg.train_cfg == dict(type='mmcoat.EpochBasedTrainLoop', max_epochs=1)
     assert {hook.type for hook in cfg.default_hooks.values()} == {
+        'mmcoat.CheckWeightsHook',
         'mmcoat.CheckpointHook',
         'mmcoat.FiniteLossHook',
         'mmcoat.StopSignalHook',
     }
-    own = dict(checkpoint=None, finite_loss=None, stop_signal=dict(type='Mine'))
+    own = dict(check_weights=None, checkpoint=None, finite_loss=None, stop_signal=dict(type='Mine'))
     cfg = Config(dict(train_cfg=dict(type='Own'), default_hooks=own))
     protect(cfg)
     assert cfg.train_cfg.type == 'Own'
-    assert cfg.default_hooks == dict(checkpoint=None, stop_signal=dict(type='Mine'))
+    assert cfg.default_hooks == own  # build_runner leaves out what is None
 
 
 def test_launcher_without_its_variables(monkeypatch):
@@ -175,4 +176,4 @@ def test_launcher_without_its_variables(monkeypatch):
     monkeypatch.delenv('RANK', raising=False)
     args = argparse.Namespace(launcher='pytorch', local_rank=0, work_dir='w', config='c.py')
     with pytest.raises(ValueError, match=r'--launcher pytorch needs RANK.*torchrun'):
-        set_run(Config(dict(env_cfg={})), args, stages=())
+        set_run(Config(dict(env_cfg={}, model={})), args, stages=())

@@ -17,7 +17,7 @@ _positional_encoding = dict(num_feats=128, normalize=True)
 model = dict(
     backbone=dict(drop_path_rate=0.15),
     decode_head=dict(
-        type='Mask2FormerHead',
+        type='mmcoat.Mask2FormerHead',  # MMSegmentation's, for sliding windows too
         strides=[4, 8, 16, 32],
         feat_channels=256,
         out_channels=256,

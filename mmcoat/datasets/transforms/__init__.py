@@ -1,5 +1,6 @@
 """Transforms of ours; importing this package registers them."""
 
 from .loading import LoadChannels
+from .skip_broken import SkipBroken
 
-__all__ = ['LoadChannels']
+__all__ = ['LoadChannels', 'SkipBroken']

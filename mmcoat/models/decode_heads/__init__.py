@@ -6,7 +6,7 @@ from torch import nn
 
 from mmcoat.registry import MODELS
 
-__all__ = ['build_daformer_head', 'build_unet_head']
+__all__ = ['build_daformer_head', 'build_mask2former_head', 'build_unet_head']
 
 
 # Functions and no classes: mmcoat must import without MMSegmentation, and quickly.
@@ -24,3 +24,11 @@ def build_daformer_head(**settings: Any) -> nn.Module:
     from .daformer_head import DAFormerHead
 
     return DAFormerHead(**settings)
+
+
+@MODELS.register_module(name='Mask2FormerHead')
+def build_mask2former_head(**settings: Any) -> nn.Module:
+    """Build a :class:`~mmcoat.models.decode_heads.mask2former_head.Mask2FormerHead`."""
+    from .mask2former_head import Mask2FormerHead
+
+    return Mask2FormerHead(**settings)

@@ -1,4 +1,4 @@
-"""Transforms for the pipelines of any toolbox."""
+"""A transform that trains around broken images, for the pipelines of any toolbox."""
 
 import logging
 from typing import Any
@@ -7,7 +7,7 @@ from mmengine.logging import print_log
 
 from mmcoat.registry import TRANSFORMS
 
-from .checks.pictures import Task, look
+from ..checks.pictures import Task, look
 
 BROKEN = ('unreadable_image', 'unreadable_map')
 
