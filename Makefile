@@ -69,7 +69,8 @@ endef
 MMCV_onedl = onedl-mmcv==2.3.6
 MMCV_upstream = mmcv==2.1.0
 
-# MMCV without operators, as most users have it: onedl-mmcv leaves them out where its build sees no torch.
+# MMCV without operators, as most users have it: its build leaves them out where it sees no torch. (Upstream's with
+# MMCV_WITH_OPS=0 calls itself mmcv-lite, and no longer is what others ask for.)
 .venv-onedl/.installed: setup.cfg tests/requirements.txt
 	@echo '[install] environment .venv-onedl'
 	@$(PYTHON) -m venv --clear .venv-onedl
@@ -85,8 +86,9 @@ MMCV_upstream = mmcv==2.1.0
 	@echo '[install] environment .venv-upstream'
 	@$(PYTHON) -m venv --clear .venv-upstream
 	@.venv-upstream/bin/python $(PIP) install --upgrade pip
-	@.venv-upstream/bin/python $(PIP) install '$(TORCH)' 'numpy<2' 'opencv-python<4.12' 'setuptools<81' wheel
-	@MMCV_WITH_OPS=0 .venv-upstream/bin/python $(PIP) install --no-cache-dir --no-build-isolation $(MMCV_upstream)
+	@.venv-upstream/bin/python $(PIP) install 'numpy<2' 'opencv-python<4.12' 'setuptools<81' wheel
+	@.venv-upstream/bin/python $(PIP) install --no-cache-dir --no-build-isolation $(MMCV_upstream)
+	@.venv-upstream/bin/python $(PIP) install '$(TORCH)'
 	@.venv-upstream/bin/python $(PIP) install -e '.[openmmlab,test,benchmark]' -r tests/requirements.txt
 	$(call install_mmpretrain,mmpretrain==1.2.0,.venv-upstream)
 	$(call install_triton,.venv-upstream)
