@@ -21,7 +21,7 @@ def _token_product(
     head_width, tokens = channels // num_heads, height * width
     used = tuning.product_heads(head_width) * head_width
     blocks = tuning.cdiv(channels, used)
-    block_n = tuning.token_block(head_width)
+    block_n = tuning.token_block(head_width, left.element_size())
     splits, length = tuning.splits(tokens, batch * blocks, block_n, max_splits)
     product = left.new_empty((batch, splits, channels, head_width), dtype=torch.float32)
     top = total = None

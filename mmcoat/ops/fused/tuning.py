@@ -97,9 +97,9 @@ def product_block(head_width: int) -> int:
     return max(16, power_of_2(product_heads(head_width) * head_width))
 
 
-def token_block(head_width: int) -> int:
-    """Tokens of one step of the products over all tokens."""
-    return 64
+def token_block(head_width: int, itemsize: int) -> int:
+    """Tokens of one step of the products over all tokens; wide heads in float32 would spill with more."""
+    return 32 if head_width * itemsize >= 256 else 64
 
 
 def join_block(head_width: int) -> tuple[int, int, int]:
