@@ -80,6 +80,8 @@ def test_recipe(name):
     arch = 'lite_medium' if five else cfg.model.backbone.arch
     assert f'coat_{arch}_' in cfg.model.backbone.init_cfg.checkpoint
     assert cfg.model.data_preprocessor.test_cfg.size_divisor == (64 if five else 32)
+    # by CoaT's rule, or the authors' own for Small on COCO: as _base_/models/segmentor_coat.py says
+    assert cfg.model.backbone.drop_path_rate == (0.2 if arch in ('small', 'lite_medium') else 0.1)
     assert cfg.auto_scale_lr.base_batch_size == 16
     assert cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0
     if name.startswith('upernet'):
