@@ -74,8 +74,8 @@ def load_backbone(
     if new:
         numbers = sum(value.numel() for value in new.values())
         print_log(
-            f'{source} has no such scale; new and untrained are {len(new)} parameters of {numbers} numbers: '
-            f'{", ".join(new)}',
+            f'{source} ends before the last scale of this backbone, where {len(new)} parameters '
+            f'({numbers:,} values) begin untrained: {", ".join(new)}',
             logger='current',
         )
     model.load_state_dict({**weights, **new}, strict=True)
