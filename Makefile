@@ -9,7 +9,7 @@ JOBS ?= $(MAX_JOBS)
 PIP = -m pip --disable-pip-version-check -q
 LINES = onedl upstream
 
-.PHONY: help demo demo-det benchmark test test-compiled test-mim campaign docs lint format clean \
+.PHONY: help demo demo-det benchmark test test-compiled test-mim campaign doctor docs lint format clean \
 	$(LINES:%=test-%) $(LINES:%=test-compiled-%) $(LINES:%=env-%)
 
 help:
@@ -19,7 +19,8 @@ help:
 	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other only)'
 	@echo 'make test-compiled  detection and operators once more, with MMCV compiled (10 minutes each line, once)'
 	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
-	@echo 'make campaign       20 kills of a training, resumed and compared; run before a release'
+	@echo 'make campaign       bad inputs, and kills of trainings, resumed and compared; run before a release'
+	@echo 'make doctor         what is installed, what runs, and what mends the rest'
 	@echo 'make env-onedl      only the environment .venv-onedl (env-upstream: .venv-upstream)'
 	@echo 'make benchmark      speed and memory against timm and Swin-T (BENCHMARK_ARGS="--archs lite_small --sizes 512")'
 	@echo 'make docs           the documentation as a site in build/site; warnings are errors'
@@ -69,7 +70,8 @@ endef
 MMCV_onedl = onedl-mmcv==2.3.6
 MMCV_upstream = mmcv==2.1.0
 
-# MMCV without operators, as most users have it: onedl-mmcv leaves them out where its build sees no torch.
+# MMCV without operators, as most users have it: its build leaves them out where it sees no torch. (Upstream's with
+# MMCV_WITH_OPS=0 calls itself mmcv-lite, and no longer is what others ask for.)
 .venv-onedl/.installed: setup.cfg tests/requirements.txt
 	@echo '[install] environment .venv-onedl'
 	@$(PYTHON) -m venv --clear .venv-onedl
@@ -85,8 +87,9 @@ MMCV_upstream = mmcv==2.1.0
 	@echo '[install] environment .venv-upstream'
 	@$(PYTHON) -m venv --clear .venv-upstream
 	@.venv-upstream/bin/python $(PIP) install --upgrade pip
-	@.venv-upstream/bin/python $(PIP) install '$(TORCH)' 'numpy<2' 'opencv-python<4.12' 'setuptools<81' wheel
-	@MMCV_WITH_OPS=0 .venv-upstream/bin/python $(PIP) install --no-cache-dir --no-build-isolation $(MMCV_upstream)
+	@.venv-upstream/bin/python $(PIP) install 'numpy<2' 'opencv-python<4.12' 'setuptools<81' wheel
+	@.venv-upstream/bin/python $(PIP) install --no-cache-dir --no-build-isolation $(MMCV_upstream)
+	@.venv-upstream/bin/python $(PIP) install '$(TORCH)'
 	@.venv-upstream/bin/python $(PIP) install -e '.[openmmlab,test,benchmark]' -r tests/requirements.txt
 	$(call install_mmpretrain,mmpretrain==1.2.0,.venv-upstream)
 	$(call install_triton,.venv-upstream)
@@ -132,9 +135,16 @@ test-compiled: $(LINES:%=test-compiled-%)
 test-mim: $(LINES:%=.venv-%/.installed)
 	@for line in $(LINES); do tests/mim/try_mim.sh $$line $(CURDIR)/.venv-$$line/bin/python || exit 1; done
 
-# Kill a training 20 times at random moments, resume it, compare bit by bit with one that was left alone.
+# Before a release: bad inputs; a training killed 20 times at random moments, resumed, and compared bit by bit with
+# one that was left alone.
 campaign: .venv-onedl/.installed
+	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.inputs
 	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.kill --kills 20
+	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.kill --kills 20 --task detection
+
+# What is installed, what runs, and what mends the rest.
+doctor: .venv/.installed
+	@.venv/bin/python -m mmcoat
 
 # ---------------------------------------------------------------- speed
 

@@ -272,7 +272,7 @@ def _opencv() -> Check:
 
 
 def _cache() -> Check:
-    from mmcoat.checkpoints.fetching import cache_dir
+    from mmcoat.checkpoints.fetch import cache_dir
 
     folder = cache_dir()
     parent = next(p for p in (folder, *folder.parents) if p.exists())
@@ -283,7 +283,7 @@ def _cache() -> Check:
 
 
 def _weights() -> Check:
-    from mmcoat.checkpoints.fetching import cache_dir
+    from mmcoat.checkpoints.fetch import cache_dir
     from mmcoat.checkpoints.published import list_published
 
     entries = list_published()

@@ -10,6 +10,8 @@ FAMILIES = {
     'fpn': 'fpn_coat_lite_t_ade20k',
     'upernet': 'upernet_coat_s_ade20k',
     'segformer': 'segformer_coat_lite_s_ade20k',
+    'unet': 'unet_coat_s_ade20k',
+    'daformer': 'daformer_coat_s_ade20k',
     'mask2former_ade': 'mask2former_coat_s_ade20k',
     'mask_rcnn': 'mask_rcnn_coat_lite_t_1x_coco',
     'cascade': 'cascade_mask_rcnn_coat_s_3x_coco',
