@@ -47,7 +47,15 @@ def test_backbones_say_what_the_model_is(path):
     from mmcoat.models import CoaT
 
     cfg = load(f'_base_/backbones/{path.name}')
-    assert list(CoaT(cfg.backbone.arch).out_channels) == cfg.channels
-    assert path.stem.removesuffix('_384') == f'coat_{cfg.backbone.arch}'
-    assert f'/coat_{cfg.backbone.arch}_' in cfg.backbone.init_cfg.checkpoint
+    model = CoaT(cfg.backbone.arch, out_indices=cfg.backbone.get('out_indices', (0, 1, 2, 3)))
+    assert list(model.out_channels) == cfg.channels
+    name = path.stem.removesuffix('_384').removesuffix('_5scales')
+    assert f'/{name}_' in cfg.backbone.init_cfg.checkpoint
+    four = CoaT(name.removeprefix('coat_')).arch_settings
+    settings = {
+        key: value[:4] if isinstance(value, list) else value
+        for key, value in model.arch_settings.items()
+    }
+    assert settings == four
+    assert len(cfg.channels) == (5 if '_5scales' in path.stem else 4)
     assert stated_facts(path)  # the search finds what it looks for

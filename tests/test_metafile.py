@@ -1,13 +1,14 @@
 """Metafiles, model index and model zoo: complete, true to the code, and up to date."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from mmcoat import CoaT
-from mmcoat.analysis import flops, model_zoo
+from mmcoat.analysis import flops, model_zoo, zoo_costs
 from mmcoat.checkpoints.published import PUBLISHED
 from tests.helpers import ROOT, load, run_tool
 
@@ -119,14 +120,110 @@ def test_page_is_up_to_date(monkeypatch):
 
 def test_page_and_configs_agree():
     page = (ROOT / 'docs' / 'model_zoo.md').read_text()
-    official, unofficial = page.split(model_zoo.UNPUBLISHED.splitlines()[0])
-    rows = re.findall(r'^\| \[(\w+\.py)\]', official, re.M)
-    others = re.findall(r'^- \[(\w+\.py)\]', unofficial, re.M)
-    listed = rows + others
-    assert sorted(listed) == sorted(p.name for p in (ROOT / 'configs').glob('*.py'))
-    assert sorted(rows) == sorted(f'{name}.py' for name in names(MODELS))
+    official, rest = page.split(model_zoo.UNPUBLISHED.splitlines()[0])
+    unofficial, drawn = rest.split(model_zoo.DRAWN.splitlines()[0])
+    rows, others, ours = (
+        re.findall(r'^\| \[\w+\.py\]\(\.\./([\w/]+\.py)\)', part, re.M)
+        for part in (official, unofficial, drawn)
+    )
+    listed = [*rows, *others]
+    assert sorted(listed) == zoo_costs.config_names(ROOT)
+    assert any('rivals/' in name for name in others)
+    assert sorted(rows) == sorted(f'configs/{name}.py' for name in names(MODELS))
+    assert '?' not in unofficial  # every model is counted
+    assert ours and set(ours) <= set(listed)
+    results = re.findall(r'(?:mIoU|AP50) [\d.]+', drawn)
+    demo = (ROOT / 'docs' / 'demo.md').read_text()
+    assert results and all(result in demo for result in results)
     for model in MODELS:
         assert f']({model["Weights"]})' in official
+
+
+def test_backbones_by_name_are_the_models():
+    for path in (ROOT / 'configs').glob('*.py'):
+        arch = load(path.name).model.backbone.arch
+        wanted = BACKBONES[arch] if isinstance(arch, str) else f'{len(arch.embed_dims)} scales'
+        assert model_zoo.backbone_of(path.name).split(', ')[-1] == wanted
+    with pytest.raises(ValueError, match='has no backbone of'):
+        model_zoo.backbone_of('configs/upernet_vit_ade20k.py')
+
+
+@pytest.mark.parametrize('model', MODELS, ids=names(MODELS))
+def test_metafile_and_costs_agree(model):
+    cost, data = zoo_costs.read(ROOT)[model['Config']], model['Metadata']
+    assert data['Resolution'] == f'{cost.size[0]} x {cost.size[1]}'
+    assert data['Parameters'] == cost.parameters
+    assert data.get('FLOPs', data.get('Backbone FLOPs')) == cost.macs
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'fpn_coat_lite_t_ade20k',
+        'mask2former_coat_lite_t_ade20k',
+        'segformer_coat_lite_s_cityscapes',
+        'unet_coat_lite_s_drive_multilabel',
+        'rivals/fpn_resnet50_ade20k',
+        'retinanet_coat_lite_s_1x_coco',
+    ],
+)
+def test_counted_again_it_is_what_is_kept(name):
+    pytest.importorskip('mmseg.models')
+    if 'retinanet' in name or 'mask2former' in name:
+        pytest.importorskip('mmdet.models')
+        pytest.importorskip('mmcv._ext')
+    config = f'configs/{name}.py'
+    assert zoo_costs.count(ROOT / config) == zoo_costs.read(ROOT)[config]
+
+
+def test_the_whole_is_the_sum_of_the_parts():
+    pytest.importorskip('mmseg.models')
+    _, rows = flops.count_config(load('unet_coat_lite_s_drive_masks.py'), (256, 256))
+    cost = zoo_costs.read(ROOT)['configs/unet_coat_lite_s_drive_masks.py']
+    assert (cost.size, cost.macs) == ((256, 256), sum(row.macs for row in rows))
+    assert cost.parameters == sum(row.parameters for row in rows)
+
+
+def test_only_what_a_model_is_made_of_makes_its_costs_old(tmp_path):
+    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
+    assert zoo_costs.outdated(tmp_path) == []
+    base, name = tmp_path / 'configs/_base_', 'unet_coat_lite_s_drive_masks.py'
+    change(base / 'schedules/adamw_upernet_40k.py', '', '\nx = 1\n')
+    change(base / 'models/unet_coat.py', '', '\n# a comment\n')
+    assert zoo_costs.outdated(tmp_path) == []
+    change(base / 'models/unet_masks_coat.py', 'out_channels=1', 'out_channels=2')
+    masks = 'configs/unet_coat_lite_s_drive_m'
+    assert zoo_costs.outdated(tmp_path) == [f'{masks}asks.py', f'{masks}ultilabel.py']
+    (tmp_path / 'configs' / name).rename(tmp_path / 'configs/unet_coat_lite_s_new.py')
+    assert zoo_costs.outdated(tmp_path) == [
+        f'{masks}ultilabel.py',
+        'configs/unet_coat_lite_s_new.py',
+        f'{masks}asks.py',
+    ]
+
+
+def test_update_counts_what_is_new_and_forgets_what_is_gone(monkeypatch, tmp_path, capsys):
+    pytest.importorskip('mmseg.models')
+    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
+    shutil.copy(ROOT / 'model-index.yml', tmp_path)
+    (tmp_path / 'configs/fpn_coat_t_ade20k.py').unlink()
+    change(tmp_path / 'configs/fpn_coat_lite_t_ade20k.py', '', '\nmodel["neck"]["num_outs"] = 5\n')
+    assert run_zoo(monkeypatch, tmp_path, '--check') == 1
+    assert 'is out of date for configs/fpn_coat_lite_t_ade20k.py, configs/fpn_coat_t' in (
+        capsys.readouterr().err
+    )
+    assert run_zoo(monkeypatch, tmp_path) == 0
+    counted = re.findall(r'counting (\S+)', capsys.readouterr().out)
+    assert counted == ['configs/fpn_coat_lite_t_ade20k.py']
+    assert 'configs/fpn_coat_t_ade20k.py' not in zoo_costs.read(tmp_path)
+    assert run_zoo(monkeypatch, tmp_path, '--check') == 0
+
+
+def change(path: Path, old: str, new: str) -> None:
+    """Put ``new`` in the place of ``old``, or at the end."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new) if old else text + new)
 
 
 def test_check_notices_a_change(monkeypatch, tmp_path, capsys):

@@ -1,32 +1,58 @@
-"""Write docs/model_zoo.md from model-index.yml; with --check only say whether it is up to date."""
+"""Write docs/model_zoo.md from model-index.yml and configs/model_costs.json; count models that are new.
+
+With --check change nothing, and say whether both files are up to date. Counting needs all three toolboxes.
+"""
 
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
 
-from mmcoat.analysis.model_zoo import make_page
+from benchmarks.peers import declare_torchvision_operators
+from mmcoat import cli
+from mmcoat.analysis import model_zoo, zoo_costs
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def main() -> int:
-    """Write or check the page; returns the exit status."""
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        '--check', action='store_true', help='change nothing, fail when it is out of date'
+        '--check', action='store_true', help='change nothing, fail when something is out of date'
     )
-    args = parser.parse_args()
-    path, page = ROOT / 'docs' / 'model_zoo.md', make_page(ROOT)
-    if not args.check:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(page, encoding='utf-8')
-        print(f'{path} is written')
-        return 0
-    if path.is_file() and path.read_text(encoding='utf-8') == page:
+    parser.add_argument(
+        '--recount', action='store_true', help='count all models anew: their code has changed'
+    )
+    return parser.parse_args()
+
+
+def check(path: Path) -> int:
+    """Say what is out of date; return the exit status."""
+    stale = zoo_costs.outdated(ROOT)
+    if stale:
+        what = f'{zoo_costs.FILE} is out of date for {", ".join(stale)}'
+    elif not path.is_file() or path.read_text(encoding='utf-8') != model_zoo.make_page(ROOT):
+        what = f'{path} is out of date'
+    else:
         print(f'{path} is up to date')
         return 0
-    print(f'{path} is out of date: run python tools/make_model_zoo.py', file=sys.stderr)
+    print(f'{what}: run python tools/make_model_zoo.py', file=sys.stderr)
     return 1
+
+
+@cli.command
+def main() -> int:
+    args = parse_args()
+    path = ROOT / 'docs' / 'model_zoo.md'
+    if args.check:
+        return check(path)
+    if importlib.util.find_spec('torchvision'):  # MMPretrain's need; its compiled part may not fit
+        declare_torchvision_operators()
+    zoo_costs.update(ROOT, args.recount, lambda name: print(f'counting {name}', flush=True))
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(model_zoo.make_page(ROOT), encoding='utf-8')
+    print(f'{path} is written')
+    return 0
 
 
 if __name__ == '__main__':

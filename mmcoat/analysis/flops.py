@@ -6,12 +6,14 @@ opaque to the counter. Not counted are norms, softmax, activations, sums, elemen
 them), interpolation, and operators of MMCV's own, such as RoIAlign and deformable convolution.
 
 Models run on the meta device, where shapes are computed but no values, so that any size is quick. Detectors
-need values for their proposals: they run on the CPU, up to :data:`MOST_PIXELS`.
+need values for their proposals, and Mask2Former for its masks: they run on the CPU, detectors up to
+:data:`MOST_PIXELS`.
 """
 
 import copy
 import functools
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -196,15 +198,33 @@ def count_config(cfg: Config, shape: Size | None = None) -> tuple[Size, list[Row
     Raises:
         ValueError: Not a model of a known task, or without CoaT backbone.
     """
-    scope = cfg.get('default_scope')
-    if scope not in SHAPES:
-        raise UsageError(f'default_scope must be one of {sorted(SHAPES)}, got {scope!r}')
-    shape = shape or _test_crop(cfg) or SHAPES[scope]
+    scope = _scope(cfg)
+    shape = shape or usual_size(cfg)
     if scope == 'mmdet' and shape[0] * shape[1] > MOST_PIXELS:
         raise UsageError(
             f'a detector must run to be counted, which takes at most {MOST_PIXELS} pixels '
             f'(2048 x 2048), got {shape[0]} x {shape[1]}'
         )
+    model = build_model(cfg)
+    forward = forward_function(scope, shape)
+    return shape, count_model(model, shape, forward, device_for(model, scope))
+
+
+def count_whole(model: nn.Module, shape: Size, scope: str) -> int:
+    """Return the MACs of a toolbox's model with any backbone, for one RGB image of ``shape``."""
+    device = device_for(model, scope)
+    model = _countable(model, device)
+    forward = functools.partial(forward_function(scope, shape), model)
+    return _count({}, forward, torch.zeros(1, 3, *shape, device=device))['']
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the model of a config without its pretrained weights.
+
+    Raises:
+        UsageError: Not a model of a known task, or its toolbox does not import.
+    """
+    scope = _scope(cfg)
     drop_pretrained(cfg)
     init_default_scope(scope)
     try:
@@ -212,9 +232,19 @@ def count_config(cfg: Config, shape: Size | None = None) -> tuple[Size, list[Row
     except ImportError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f'this config needs {PACKAGES[scope]}, which fails: {reason}') from error
-    model = MODELS.build(cfg.model)
-    device = 'cpu' if scope == 'mmdet' else 'meta'
-    return shape, count_model(model, shape, _forward_function(scope, shape), device)
+    return MODELS.build(cfg.model)
+
+
+def usual_size(cfg: Config) -> Size:
+    """Return height and width of a classifier's test crop, or the usual ones of the task."""
+    return _test_crop(cfg) or SHAPES[_scope(cfg)]
+
+
+def _scope(cfg: Config) -> str:
+    scope = cfg.get('default_scope')
+    if scope not in SHAPES:
+        raise UsageError(f'default_scope must be one of {sorted(SHAPES)}, got {scope!r}')
+    return scope
 
 
 def drop_pretrained(cfg: Config) -> None:
@@ -240,14 +270,35 @@ def _test_crop(cfg: Config) -> Size | None:
     return None
 
 
-def _forward_function(scope: str, shape: Size) -> Callable[[nn.Module, Tensor], object]:
-    samples = None
+def device_for(model: nn.Module, scope: str) -> str:
+    """Return where a model can be counted: ``'cpu'`` where values decide, as in detectors and Mask2Former."""
+    return 'cpu' if scope == 'mmdet' or _reads_samples(model) else 'meta'
+
+
+def _reads_samples(model: nn.Module) -> bool:
+    head = getattr(model, 'decode_head', None)
+    return head is not None and 'batch_data_samples' in inspect.signature(head.forward).parameters
+
+
+def forward_function(scope: str, shape: Size) -> Callable[[nn.Module, Tensor], object]:
+    """Return what runs a toolbox's model on an image, as far as the scores."""
+    meta: dict = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape)
+    samples: list | None = None
     if scope == 'mmdet':
         from mmdet.structures import DetDataSample
 
-        meta = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape)
         samples = [DetDataSample(metainfo=meta | dict(scale_factor=(1.0, 1.0)))]
-    return lambda model, image: model(image, samples, mode='tensor')
+
+    def forward(model: nn.Module, image: Tensor) -> object:
+        if scope == 'mmseg' and _reads_samples(
+            model
+        ):  # MMSegmentation's own 'tensor' mode gives none
+            from mmseg.structures import SegDataSample
+
+            return model.decode_head(model.extract_feat(image), [SegDataSample(metainfo=meta)])
+        return model(image, samples, mode='tensor')
+
+    return forward
 
 
 # ---------------------------------------------------------------------- the table

@@ -1,22 +1,27 @@
-"""The model zoo page, made from the metafiles that mim reads."""
+"""The model zoo page, made from the metafiles that mim reads, and from what every model costs."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mmcoat.analysis import zoo_costs
+from mmcoat.analysis.zoo_costs import Cost
+
 INTRODUCTION = """# Model zoo
 
-<!-- Made by tools/make_model_zoo.py from model-index.yml: change the metafiles and run it again. -->
+<!-- Made by tools/make_model_zoo.py: change the metafiles or configs and run it again. -->
 
-Results, weights and logs are **official**: what the authors report for the files that they published. Nothing
-on this page was trained here. Every file loads unmodified: `python tools/test.py CONFIG WEIGHTS`. A batch is
-what all 8 GPUs hold together.
+Results, weights and logs in the first three tables are **official**: what the authors report for the files
+that they published. Every file loads unmodified: `python tools/test.py CONFIG WEIGHTS`. A batch is what all 8
+GPUs hold together. For the other configs nobody has published results, and none are claimed. What was trained
+here was trained on drawn data and [has a section of its own](#ours-on-drawn-data).
 
 Parameters (M, whole model) and FLOPs (G, multiply-accumulates of one image) were counted here, with
-`tools/get_flops.py`; `mmcoat/analysis/flops.py` says what counts. The README's FLOPs are the paper's, and
-differ by up to 0.1: the paper has 4.0 for CoaT-Lite Small and 4.4 for CoaT Tiny.
+`tools/make_model_zoo.py`; `mmcoat/analysis/flops.py` says what counts. The README's FLOPs are the paper's,
+and differ by up to 0.1: the paper has 4.0 for CoaT-Lite Small and 4.4 for CoaT Tiny.
 """
 CLASSIFICATION = """\
 FLOPs of the classifier at its resolution. The configs evaluate as the authors did: short edge to 256 (384 px:
@@ -62,6 +67,48 @@ UNPUBLISHED = """## Configs without official results
 
 There are no published CoaT weights for these; they start from the ImageNet weights. No results are claimed.
 """
+CROPS = (
+    'FLOPs of the whole model for one crop. Parameters include auxiliary heads, which only train.'
+)
+BACKBONE = 'FLOPs of the backbone alone, as above.'
+OWN = """\
+For the classes that stand in the configs. Of the segmentor: FLOPs of the whole model for one crop; of the
+detector: of the backbone alone."""
+RIVALS = f"""\
+Other backbones with the head, data and schedule of our configs, as
+[the benchmark](segmentation_benchmark.md#rivals-under-one-recipe) compares them; they start from ImageNet
+weights of their own. {CROPS}"""
+GROUPS = (  # title, which configs, text; a config stands in the first group that takes it
+    ('### Detection and instance segmentation, COCO', r'_coco\.py$', BACKBONE),
+    ('### Semantic segmentation, ADE20K', r'^configs/[^/]+_ade20k\.py$', CROPS),
+    ('### Your own data', r'_own\.py$', OWN),
+    ('### Semantic segmentation, other sets', r'^configs/[^/]+$', CROPS),
+    ('### Rivals', r'^configs/rivals/', RIVALS),
+)
+DRAWN = """## Ours, on drawn data
+
+Trained here, from scratch, on drawn scenes. Such numbers say that training works, and nothing about the real
+sets.
+"""
+DEMOS = (  # config, what was drawn, result: as docs/demo.md has them
+    ('upernet_coat_lite_s_ade20k.py', 'scenes, 11 classes', 'mIoU 0.766'),
+    ('mask_rcnn_coat_lite_s_1x_coco.py', 'objects, 60 images', 'box AP50 0.732, mask AP50 0.718'),
+)
+BACKBONES = (  # in a config's name, the longest first
+    ('coat_lite_m_5scales', 'CoaT-Lite Medium, 5 scales'),
+    ('coat_lite_mini', 'CoaT-Lite Mini'),
+    ('coat_lite_t', 'CoaT-Lite Tiny'),
+    ('coat_lite_s', 'CoaT-Lite Small'),
+    ('coat_lite_m', 'CoaT-Lite Medium'),
+    ('coat_mini', 'CoaT Mini'),
+    ('coat_t', 'CoaT Tiny'),
+    ('coat_s', 'CoaT Small'),
+    ('resnet50', 'ResNet-50'),
+    ('swin_tiny', 'Swin-T'),
+    ('convnext_tiny', 'ConvNeXt-T'),
+    ('mit_b2', 'MiT-B2'),
+    ('pvtv2_b2', 'PVTv2-B2'),
+)
 
 
 def load_models(root: Path) -> list[dict[str, Any]]:
@@ -81,13 +128,49 @@ def make_page(root: Path) -> str:
         chosen = [model for model in models if section_of(model) == task]
         parts.append('\n'.join([title, '', text, '', *_table(chosen, metrics), '']))
     published = {model['Config'] for model in models}
-    others = [
-        f'- [{path.name}](../configs/{path.name})'
-        for path in sorted((root / 'configs').glob('*.py'))
-        if f'configs/{path.name}' not in published
-    ]
-    parts.append('\n'.join([UNPUBLISHED, *others, '']))
-    return '\n'.join(parts)
+    costs = zoo_costs.read(root)
+    others = [name for name in zoo_costs.config_names(root) if name not in published]
+    return '\n'.join([*parts, UNPUBLISHED, *_unpublished(others, costs), DRAWN, *_drawn(), ''])
+
+
+def backbone_of(config: str) -> str:
+    """Return the backbone that a config's name says.
+
+    Raises:
+        ValueError: The name says none that is known.
+    """
+    for short, name in BACKBONES:
+        if f'_{short}_' in f'_{Path(config).stem}_':
+            return name
+    raise ValueError(f'the name of {config} has no backbone of {[short for short, _ in BACKBONES]}')
+
+
+def _unpublished(names: list[str], costs: dict[str, Cost]) -> Iterator[str]:
+    """Yield a section for each group of configs."""
+    left = list(names)
+    for title, pattern, text in GROUPS:
+        chosen = [name for name in left if re.search(pattern, name)]
+        left = [name for name in left if name not in chosen]
+        yield '\n'.join([title, '', text, '', *_costs(chosen, costs), ''])
+
+
+def _drawn() -> Iterator[str]:
+    yield _line(['Made smaller from', 'Drawn data', 'Result here', 'More'])
+    yield _line(['---'] * 4)
+    for name, data, result in DEMOS:
+        yield _line([f'[{name}](../configs/{name})', data, result, '[demo](demo.md)'])
+
+
+def _costs(names: list[str], costs: dict[str, Cost]) -> Iterator[str]:
+    yield _line(['Config', 'Backbone', 'Image', 'Params (M)', 'FLOPs (G)'])
+    yield _line(['---', '---', '---:', '---:', '---:'])
+    for name in names:
+        cost = costs.get(name)
+        numbers = ['?', '?', '?']
+        if cost:
+            size = f'{cost.size[0]} x {cost.size[1]}'
+            numbers = [size, f'{cost.parameters / 1e6:.2f}', f'{cost.macs / 1e9:.1f}']
+        yield _line([f'[{Path(name).name}](../{name})', backbone_of(name), *numbers])
 
 
 def section_of(model: dict[str, Any]) -> str:

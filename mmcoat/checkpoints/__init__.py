@@ -16,7 +16,7 @@ from .files import (
     read_checkpoint,
     unwrap_in_place,
 )
-from .load import classifier_in_place, convert_in_place, load_backbone
+from .load import classifier_in_place, convert_in_place, load_backbone, load_pretrained
 from .names import guess_arch, own_state_dict
 from .published import Published, find_published
 from .published import list_published as list  # noqa: A004  mmcoat.checkpoints.list()
@@ -39,6 +39,7 @@ __all__ = [
     'guess_arch',
     'list',
     'load_backbone',
+    'load_pretrained',
     'own_state_dict',
     'read_checkpoint',
     'unwrap_in_place',

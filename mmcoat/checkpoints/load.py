@@ -5,25 +5,54 @@ while they load (the functions ``..._in_place``). So tools, ``load_from`` and in
 they are.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from . import files, names
 from .errors import CheckpointError
 
 FIRST_CONV = 'stages.0.patch_embed.proj.weight'
+PRETRAINED_KEYS = ('type', 'checkpoint', 'prefix', 'map_location', 'new_stages')
+# What a scale owns, and the number of that scale.
+SCALE = re.compile(r'(?:stages|parallel_blocks\.\d+\.branches)\.(\d+)\.')
 
 
-def load_backbone(model: nn.Module, source: str | Path, prefix: str | None = None) -> None:
+def load_pretrained(model: nn.Module, entry: Mapping[str, Any]) -> None:
+    """Load what an ``init_cfg`` of type Pretrained names into a CoaT backbone.
+
+    Args:
+        model: The backbone.
+        entry: ``type`` and ``checkpoint``, and maybe ``prefix`` and ``new_stages`` of :func:`load_backbone`.
+
+    Raises:
+        CheckpointError: The weights do not fit.
+        ValueError: An unknown key, or ``new_stages`` that is neither True nor False.
+    """
+    unknown = set(entry) - set(PRETRAINED_KEYS)
+    if unknown:
+        raise ValueError(f'init_cfg of type Pretrained has no key {sorted(unknown)}')
+    new_stages = entry.get('new_stages', False)
+    if not isinstance(new_stages, bool):
+        raise ValueError(f'new_stages must be True or False, got {new_stages!r}')
+    load_backbone(model, entry['checkpoint'], entry.get('prefix'), new_stages)
+
+
+def load_backbone(
+    model: nn.Module, source: str | Path, prefix: str | None = None, new_stages: bool = False
+) -> None:
     """Load a CoaT backbone's weights from an official, timm, MMDetection or own file.
 
     Args:
         model: The backbone; left as it was when the file does not fit.
         source: File or URL.
         prefix: Where the backbone lies in the file, for example ``backbone.``; found when None.
+        new_stages: Let the model have stages after the file's last one. They keep their initial values, and
+            the log names their parameters; everything else must fit as always.
 
     Raises:
         CheckpointError: The file cannot be read, or anything in it is missing, unexpected, of another shape
@@ -34,14 +63,32 @@ def load_backbone(model: nn.Module, source: str | Path, prefix: str | None = Non
     files.check_numbers(inner, source, only_float=True)
     weights = names.own_state_dict(inner)
     _adapt_in_channels(weights, model.in_channels)
-    weights = drop_classifier(weights, model)
-    problems = mismatches(weights, model.state_dict())
+    weights, own = drop_classifier(weights, model), model.state_dict()
+    new = _new_scales(weights, own) if new_stages else {}
+    problems = mismatches({**weights, **new}, own)
     if problems:
         raise CheckpointError(
             f'{source} does not fit this backbone; the file holds {files.describe(state_dict)}; '
-            f'the backbone is {names.guess_arch(model.state_dict())}. ' + '; '.join(problems)
+            f'the backbone is {names.guess_arch(own)}. ' + '; '.join(problems)
         )
-    model.load_state_dict(weights, strict=True)
+    if new:
+        numbers = sum(value.numel() for value in new.values())
+        print_log(
+            f'{source} ends before the last scale of this backbone, where {len(new)} parameters '
+            f'({numbers:,} values) begin untrained: {", ".join(new)}',
+            logger='current',
+        )
+    model.load_state_dict({**weights, **new}, strict=True)
+
+
+def _new_scales(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what the model has of the scales after the last one that ``weights`` have anything of."""
+    held = [int(match[1]) for match in map(SCALE.match, weights) if match]
+    return {
+        key: value
+        for key, value in expected.items()
+        if held and (match := SCALE.match(key)) and int(match[1]) > max(held)
+    }
 
 
 def _backbone_part(

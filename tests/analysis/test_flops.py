@@ -121,6 +121,18 @@ def test_a_detector():
     assert named['neck'] > 0 and named['rpn head'] > 0 and named['roi head'] > 0
 
 
+def test_a_segmentor_whose_head_reads_samples():
+    """Mask2Former's head asks for the images' sizes, which MMSegmentation's 'tensor' mode does not give."""
+    pytest.importorskip('mmdet.models')
+    pytest.importorskip('mmcv._ext')
+    cfg = load('mask2former_coat_lite_t_ade20k.py')
+    _, rows = flops.count_config(cfg, (64, 96))
+    named = {row.name: row.macs for row in rows}
+    # ten times the masks of 100 queries of 256 channels, and the last convolution (3 x 3), at stride 4
+    assert named['decode head'] > 16 * 24 * (10 * 100 * 256 + 9 * 256 * 256)
+    assert named['stage 1'] > 0
+
+
 def test_a_large_image_of_a_detector_is_refused():
     cfg = load('mask_rcnn_coat_lite_s_1x_coco.py')
     with pytest.raises(ValueError, match='at most 4194304 pixels'):

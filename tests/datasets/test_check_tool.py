@@ -218,11 +218,13 @@ def test_the_page_names_every_finding():
 # of the data set that a config's name ends in; MMSegmentation's own METAINFO says the same
 CLASSES = {
     'ade20k': 150,
+    '5scales_ade20k': 150,
     'cityscapes': 19,
     'cityscapes_1024': 19,
     'coco_stuff164k': 171,
     'drive': 2,
     'drive_masks': 2,  # one mask, background and vessels
+    'drive_multilabel': 4,  # two masks, whose label maps hold 0 to 3
     'in1k': 1000,
     '384_in1k': 1000,
     'loveda': 7,

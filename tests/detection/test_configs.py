@@ -93,6 +93,11 @@ def test_recipe(name):
     elif 'deformable' not in name and backbone.arch == 'lite_small':
         # half of Swin-T's, whose rates rise over depth from 0
         assert backbone.drop_path_rate == (0.15 if 'mask2former' in name else 0.1)
+    if name in SEGMENTORS:  # as _base_/models/mask2former_segmentor_coat.py says
+        own = backbone.arch in ('small', 'lite_medium')
+        assert backbone.drop_path_rate == (0.2 if own else 0.15)
+    elif 'deformable' not in name and 'mask_rcnn' not in name and backbone.arch == 'small':
+        assert backbone.drop_path_rate == 0.2  # the authors' own on COCO
     if name in NAMES:
         assert cfg.env_cfg.cudnn_benchmark is False
         assert ('tta_model' in cfg) == ('mask' not in name)

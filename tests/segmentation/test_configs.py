@@ -42,6 +42,7 @@ def test_all_variants_are_there():
         for v in ('lite_t', 'lite_mini', 'lite_s', 'lite_m', 't', 'mini', 's')
     }
     all_heads |= {f'{head}_coat_{v}_ade20k.py' for head in HEADS[3:] for v in ('lite_m', 's')}
+    all_heads |= {'unet_coat_lite_m_5scales_ade20k.py'}
     assert all_heads == set(NAMES)
 
 
@@ -75,9 +76,12 @@ def test_recipe(name):
     assert cfg.model.backbone.init_cfg.checkpoint.startswith(
         'https://vcl.ucsd.edu/coat/pretrained/coat_'
     )
-    arch = cfg.model.backbone.arch
+    five = '_5scales' in name
+    arch = 'lite_medium' if five else cfg.model.backbone.arch
     assert f'coat_{arch}_' in cfg.model.backbone.init_cfg.checkpoint
-    assert cfg.model.data_preprocessor.test_cfg.size_divisor == 32
+    assert cfg.model.data_preprocessor.test_cfg.size_divisor == (64 if five else 32)
+    # by CoaT's rule, or the authors' own for Small on COCO: as _base_/models/segmentor_coat.py says
+    assert cfg.model.backbone.drop_path_rate == (0.2 if arch in ('small', 'lite_medium') else 0.1)
     assert cfg.auto_scale_lr.base_batch_size == 16
     assert cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0
     if name.startswith('upernet'):

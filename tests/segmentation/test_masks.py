@@ -1,12 +1,13 @@
 """Binary and multi-label segmentation: the loss, the threshold search, and a run on drawn data."""
 
-import logging
+import re
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS, init_default_scope
+from PIL import Image
 
 from mmcoat.datasets.synthetic import make_layout
 from mmcoat.evaluation import ThresholdSearch
@@ -16,6 +17,7 @@ from tests.helpers import ROOT, load, run_tool
 
 pytest.importorskip('mmseg')
 CONFIG = 'unet_coat_lite_s_drive_masks.py'
+MULTI_LABEL = 'unet_coat_lite_s_drive_multilabel.py'
 
 
 def test_targets():
@@ -103,12 +105,13 @@ def test_threshold_search_is_brute_force():
     assert found['dice'] > found['dice_at_half']
 
 
-def test_config_trains_and_finds_a_threshold(monkeypatch, tmp_path, caplog):
-    root = tmp_path / 'drive'
-    make_layout(root, 'drive', train=4, val=2, size=(80, 64), seed=1)
+def small_config(tmp_path, name: str, layout: str):
+    """Write a small form of a config, and draw its data; return its path, and arguments of the tools."""
+    root = tmp_path / layout
+    make_layout(root, layout, train=4, val=2, size=(80, 64), seed=1)
     small = tmp_path / 'small.py'
     small.write_text(f"""
-_base_ = {str(ROOT / 'configs' / CONFIG)!r}
+_base_ = {str(ROOT / 'configs' / name)!r}
 data_root = {str(root)!r}
 crop_size = (64, 64)
 model = dict(
@@ -123,12 +126,44 @@ default_hooks = dict(checkpoint=dict(interval=2), visualization=None)
 """)
     scales = [f'{n}_dataloader.dataset.pipeline.1.scale=(160,64)' for n in ('val', 'test')]
     scales += ['train_dataloader.dataset.pipeline.2.scale=(160,64)']
-    with caplog.at_level(logging.INFO, 'mmengine'):
-        arguments = [small, '--work-dir', tmp_path, '--cfg-options', *scales]
-        assert run_tool(monkeypatch, 'train', *arguments) == 0
+    return small, ['--work-dir', tmp_path, '--cfg-options', *scales]
+
+
+def test_config_trains_and_finds_a_threshold(monkeypatch, tmp_path):
+    small, arguments = small_config(tmp_path, CONFIG, 'drive')
+    assert run_tool(monkeypatch, 'train', small, *arguments) == 0
     assert list(tmp_path.glob('best_mask_dice*.pth'))
-    test = [small, tmp_path / 'iter_2.pth', *arguments[1:], 'model.decode_head.threshold=0.4']
+    test = [small, tmp_path / 'iter_2.pth', *arguments, 'model.decode_head.threshold=0.4']
     assert run_tool(monkeypatch, 'test', *test) == 0
+
+
+def test_multi_label_config_trains_and_finds_a_threshold_for_each_mask(monkeypatch, tmp_path):
+    """Through the tools, on drawn label maps in which the two masks overlap."""
+    small, arguments = small_config(tmp_path, MULTI_LABEL, 'drive_multilabel')
+    maps = sorted((tmp_path / 'drive_multilabel/annotations').rglob('*.png'))
+    values = {int(v) for path in maps for v in np.unique(np.asarray(Image.open(path)))}
+    assert {1, 3} <= values <= {0, 1, 2, 3}
+    assert run_tool(monkeypatch, 'train', small, *arguments) == 0
+    assert list(tmp_path.glob('best_mask_dice*.pth'))
+    assert run_tool(monkeypatch, 'test', small, tmp_path / 'iter_2.pth', *arguments) == 0
+    logs = ''.join(path.read_text() for path in tmp_path.rglob('*.log'))
+    for mask in (0, 1):
+        assert f'mask {mask}: Dice' in logs and f'mask/threshold_{mask}' in logs
+    losses = re.findall(r'decode.loss_mask: ([\d.]+)', logs)
+    assert all(float(loss) > 0 for loss in losses)
+
+
+def test_check_of_the_data_knows_that_bits_are_combinations(monkeypatch, tmp_path, capsys):
+    small, _ = small_config(tmp_path, MULTI_LABEL, 'drive_multilabel')
+    three = 'model.decode_head.num_classes=3'
+    check = ('check_dataset', small, '--splits', 'train')
+    assert run_tool(monkeypatch, *check) == 0
+    assert 'num_classes' not in capsys.readouterr().out  # two masks, four values
+    run_tool(monkeypatch, *check, '--cfg-options', three)
+    assert 'num_classes 8' in capsys.readouterr().out
+    path = next((tmp_path / 'drive_multilabel/annotations/training').glob('*.png'))
+    Image.fromarray(np.full((64, 80), 4, np.uint8)).save(path)
+    assert run_tool(monkeypatch, *check) != 0
 
 
 def test_multi_label_model_learns():
@@ -136,14 +171,10 @@ def test_multi_label_model_learns():
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
 
-    cfg = load(CONFIG)
+    model_cfg = load(MULTI_LABEL).model
     init_default_scope('mmseg')
-    model_cfg = cfg.model
     model_cfg.backbone.update(arch='lite_tiny', init_cfg=None)
-    model_cfg.decode_head.update(
-        in_channels=[64, 128, 256, 320], num_classes=2, out_channels=2, norm_cfg=dict(type='BN')
-    )
-    model_cfg.decode_head.loss_decode.labels = 'bits'
+    model_cfg.decode_head.update(in_channels=[64, 128, 256, 320], norm_cfg=dict(type='BN'))
     torch.manual_seed(0)
     model = MODELS.build(model_cfg)
     sample = SegDataSample(metainfo=dict(img_shape=(64, 64), ori_shape=(64, 64)))

@@ -2,7 +2,7 @@ _base_ = './segmentor_coat.py'
 
 # Mask2Former for semantic segmentation, in MMSegmentation; its parts come from MMDetection. Drop path is
 # chosen here: Swin-T's 0.3 is the end of a ramp over depth whose mean is 0.15; CoaT's rate is the same in
-# every block. Small takes 0.2, the authors' own on COCO.
+# every block. Small and Lite Medium take 0.2, the authors' own for Small on COCO.
 custom_imports = dict(imports='mmdet.models', allow_failed_imports=False)
 num_classes = 150
 _attention = dict(

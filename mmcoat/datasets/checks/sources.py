@@ -144,18 +144,25 @@ def _step(steps: list, name: str) -> Mapping[str, Any]:
 
 
 def outputs(node: Any) -> Iterator[int]:
-    """Yield ``num_classes`` of every head of a model."""
+    """Yield ``num_classes`` of every head of a model; masks as bits make a class of each combination."""
     if isinstance(node, Mapping):
         things, stuff = node.get('num_things_classes'), node.get('num_stuff_classes')
         if isinstance(things, int):
             yield things + (stuff or 0)
         elif isinstance(node.get('num_classes'), int):
-            yield node['num_classes']
+            yield 2 ** node['num_classes'] if _reads_bits(node) else node['num_classes']
         parts = [v for key, v in node.items() if key.endswith(('head', 'heads', 'model', 'module'))]
     else:
         parts = list(node) if isinstance(node, list | tuple) else []
     for part in parts:
         yield from outputs(part)
+
+
+def _reads_bits(head: Mapping[str, Any]) -> bool:
+    """Say whether a head's loss takes label maps as bits, one for each mask (``mmcoat.MaskLoss``)."""
+    losses = head.get('loss_decode') or ()
+    losses = [losses] if isinstance(losses, Mapping) else losses
+    return any(loss.get('labels') == 'bits' for loss in losses)
 
 
 def root_of(source: Source) -> str:

@@ -111,6 +111,13 @@ LAYOUTS = {
         values=dict(tree=1, person=1),
         other=0,
     ),
+    'drive_multilabel': SceneLayout(  # bits: mask 0 is what lives, mask 1 who uses the road
+        image='images/{split}/{name}.png',
+        label='annotations/{split}/{name}_manual1.png',
+        splits=('training', 'validation'),
+        values=dict(tree=1, car=2, person=3),
+        other=0,
+    ),
 }
 """The layouts by the name that `make_layout` takes."""
 

@@ -52,7 +52,8 @@ class CoaT(BaseModule):
             copy: heads of convolutions then run channels-last too, which tensor cores prefer. Not for
             detectors: MMCV's RoIAlign takes such maps for contiguous ones, without an error.
         init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes official, timm and own files.
-            A file that does not fit raises an error. Other initialisers work as in MMEngine.
+            A file that does not fit raises an error; ``new_stages=True`` allows a model that has more stages
+            than the file, such as a fifth scale. Other initialisers work as in MMEngine.
 
     Raises:
         ValueError: A value is not valid; the message names it and the choices.
@@ -212,10 +213,7 @@ class CoaT(BaseModule):
             finally:
                 self.init_cfg = given
         for entry in pretrained:
-            unknown = set(entry) - {'type', 'checkpoint', 'prefix', 'map_location'}
-            if unknown:
-                raise ValueError(f'init_cfg of type Pretrained has no key {sorted(unknown)}')
-            checkpoints.load_backbone(self, entry['checkpoint'], entry.get('prefix'))
+            checkpoints.load_pretrained(self, entry)
         self._is_init = True
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
