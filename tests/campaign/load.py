@@ -1,11 +1,11 @@
-"""Segment 2,000 images of mixed sizes in one process: does memory stay flat, does torch.compile translate again?
+"""Segment 2,000 images of mixed sizes in one process: is memory flat, does torch.compile translate again?
 
     python -m tests.campaign.load            # about 3 minutes on one core
     python -m tests.campaign.load --compile  # the backbone with torch.compile(dynamic=True); about as long
 
-A small segmentor with random weights, images of 64 to 160 pixels that are not resized. The first hundred images
-are the warm-up. The exit status is 1 when memory grows by more than ``LIMIT`` after them, or anything is
-translated.
+A small segmentor with random weights, images of 64 to 160 pixels that are not resized. The first hundred
+images are the warm-up. The exit status is 1 when memory grows by more than ``LIMIT`` after them, or anything
+is translated.
 """
 
 import argparse

@@ -153,7 +153,7 @@ MUTATIONS = [
         ('checkpoints/test_security.py',),
     ),
     Mutation(
-        'order: the bytes of a checkpoint go to its own name first',
+        'order: a write that failed takes the place of the file',
         f'{CHECKPOINTS}/files.py',
         'os.unlink(draft)',
         'os.replace(draft, path)',

@@ -3,8 +3,8 @@
     python -m tests.campaign.numbers                            # long: fp16 is slow on a CPU
     python -m tests.campaign.numbers --sizes 512 --dtypes bfloat16  # some of the cases
 
-The fast part is ``tests/ops/test_precision.py``, which says how weights and keys are made large. The exit status
-is 1 when a number is not finite, or an error is larger than ``LIMIT`` times the official formulation's.
+The fast part is ``tests/ops/test_precision.py``, which says how weights and keys are made large. The exit
+status is 1 when a number is not finite, or an error is more than ``LIMIT`` times the official formulation's.
 """
 
 import argparse
