@@ -4,11 +4,12 @@
     python -m tests.campaign.load --compile  # the backbone with torch.compile(dynamic=True); about as long
 
 A small segmentor with random weights, images of 64 to 160 pixels that are not resized. The first hundred
-images are the warm-up. The exit status is 1 when memory grows by more than ``LIMIT`` after them or is not
-level in the second half, or anything is translated.
+images are the warm-up. The exit status is 1 when memory grows by more than ``LIMIT`` after them, or
+anything is translated.
 """
 
 import argparse
+import ctypes
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,10 +25,9 @@ from tests.helpers import load
 
 WARM_UP = 100
 SMALLEST, LARGEST = 64, 160  # pixels
-# MiB that memory may grow by after the warm-up, while the heap settles. One map of the first scale left
-# behind by each image (64 channels, 28 x 28 tokens) would be 360.
-LIMIT = 32.0
-STEEPEST = 4.0  # MiB in 1,000 images, over the second half
+# MiB that memory may grow by after the warm-up, free parts of the heap given back. One map of the first scale
+# left behind by each image (64 channels, 28 x 28 tokens) would be 360.
+LIMIT = 12.0
 
 
 def parse_args() -> argparse.Namespace:
@@ -66,6 +66,11 @@ def resident() -> float:
     raise OSError('this system does not say how much memory a process has')
 
 
+def give_back() -> None:
+    """Let the C library return what is free in its heap: what stays resident is held."""
+    ctypes.CDLL(None).malloc_trim(0)  # glibc
+
+
 def translations() -> int:
     """Return how many graphs torch.compile has made in this process."""
     return torch._dynamo.utils.counters['stats']['unique_graphs']
@@ -73,26 +78,23 @@ def translations() -> int:
 
 def measure(args: argparse.Namespace, inferencer: Inferencer, tell: Callable[[str], None]) -> int:
     """Run the images, tell what was measured, and return the exit status."""
-    sizes, memory, made = set(), [], []
-    for number, image in enumerate(images(args.images)):
+    sizes, peak, held, made = set(), 0.0, [], []
+    for number, image in enumerate(images(args.images), 1):
         [result] = inferencer(image)
         assert result.label_map.shape == image.shape[:2]
         sizes.add(image.shape)
-        memory.append(resident())
-        made.append(translations())
-        if (number + 1) % 100 == 0:
-            tell(f'{number + 1} images: {memory[-1]:.1f} MiB, {made[-1]} graphs')
-    after = np.array(memory[WARM_UP:])
-    half = np.array(memory[len(memory) // 2 :])
-    slope = 1000 * np.polyfit(np.arange(len(half)), half, 1)[0]
-    growth = after.max() - memory[WARM_UP - 1]
-    tell(f'{len(sizes)} sizes; after image {WARM_UP}: {memory[WARM_UP - 1]:.1f} MiB')
-    tell(f'later at most {after.max():.1f} MiB, {growth:+.1f}')
-    tell(f'over the second half {slope:+.2f} MiB in 1,000 images')
-    late = made[-1] - made[WARM_UP - 1]
-    tell(f'{made[WARM_UP - 1]} graphs in the warm-up, {late} later')
+        peak = max(peak, resident())
+        if number % WARM_UP == 0:
+            give_back()
+            held.append(resident())
+            made.append(translations())
+            tell(f'{number} images: {held[-1]:.1f} MiB, at most {peak:.1f}; {made[-1]} graphs')
+    growth, late = max(held) - held[0], made[-1] - made[0]
+    slope = 1000 / WARM_UP * np.polyfit(range(len(held)), held, 1)[0]
+    tell(f'{len(sizes)} sizes; after the warm-up {growth:+.1f} MiB, {slope:+.2f} in 1,000 images')
+    tell(f'{made[0]} graphs in the warm-up, {late} later')
     missing = args.compile and not made[-1]
-    return 1 if growth > LIMIT or slope > STEEPEST or late or missing else 0
+    return 1 if growth > LIMIT or late or missing else 0
 
 
 def main(tell: Callable[[str], None]) -> int:
