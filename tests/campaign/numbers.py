@@ -20,7 +20,7 @@ from tests.ops.test_precision import OFFICIAL, model_errors
 
 SIZES, ARCHS = (512, 1024, 2048), ('lite_tiny', 'tiny')
 DTYPES = dict(bfloat16=torch.bfloat16, float16=torch.float16)
-LIMIT = 1.2
+LIMIT = 1.1
 
 
 def parse_args() -> argparse.Namespace:

@@ -219,5 +219,5 @@ def test_backbone(arch, dtype, size, autocast):
     assert peaks['key'] > 100
     # plain adds the scales of a parallel block to the residual one by one, each sum rounded: 1.11 measured
     for ours in found[1:]:
-        assert (ours <= 1.2 * found[0]).all()
+        assert (ours <= 1.1 * found[0]).all()
     assert found[0].max() < 0.5  # or the comparison would say nothing

@@ -46,7 +46,7 @@ def cases(tmp_path_factory):
     folder = tmp_path_factory.mktemp('inputs')
     make_ade20k(folder / 'data', train=2, val=1, size=(80, 64), seed=3, overwrite=True)
     good = segmentation_config(folder, folder / 'data', iterations=1)
-    found = {name: ['train', good, '--no-check-data', *options] for name, options in inputs.option_cases()}
+    found = {name: ['train', good, *options] for name, options in inputs.option_cases()}
     found |= dict(inputs.faulty_configs(folder, good))
     return found | dict(inputs.faulty_files(folder, good))
 
@@ -136,6 +136,8 @@ def test_broken_image_is_named(monkeypatch, capfd, tmp_path):
     good = segmentation_config(tmp_path, tmp_path / 'data', iterations=1)
     for workers in (0, 1):
         options = ['--cfg-options', f'train_dataloader.num_workers={workers}']
-        outcome, line = inputs.run_case(['train', good, '--no-check-data', *options], tmp_path / f'run{workers}')
+        outcome, line = inputs.run_case(
+            ['train', good, '--no-check-data', *options], tmp_path / f'run{workers}'
+        )
         assert outcome == 'clear', line
         assert f'sample 0 ({image}) cannot be loaded' in line

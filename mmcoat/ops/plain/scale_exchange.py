@@ -16,9 +16,11 @@ def scale_exchange(
         return reference.scale_exchange(maps, residuals, factors)
     outs = []
     for own, (target, residual) in enumerate(zip(maps, residuals, strict=True)):
-        total = residual + target
+        total = None
         for other, source in enumerate(maps):
             if other != own:
-                total += reference.resize(source, target.shape[1:3])
-        outs.append(total)
+                resized = reference.resize(source, target.shape[1:3])
+                total = target + resized if total is None else total.add_(resized)
+        # the residual last: in bfloat16 each sum rounds at the size of what it adds to
+        outs.append(residual + (target if total is None else total))
     return outs
