@@ -47,7 +47,8 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     if getattr(args, 'skip_broken', False):
         _skip_broken(cfg)
     if getattr(args, 'check_data', False):
-        check_before_training(named_datasets(cfg, stages), cfg, args.config)
+        there = [stage for stage in stages if cfg.get(f'{stage}_dataloader')]
+        check_before_training(named_datasets(cfg, there), cfg, args.config)
 
 
 def _skip_broken(cfg: Config) -> None:
