@@ -130,7 +130,15 @@ def test_average_starts_from_the_same_weights(monkeypatch, capfd, tmp_path, conf
 
 
 def test_resume_takes_this_model_only(monkeypatch, capfd, tmp_path, config, trained):
-    arguments = ['train', config, '--work-dir', tmp_path / 'run', '--resume', trained]
+    arguments = [
+        'train',
+        config,
+        '--no-check-data',
+        '--work-dir',
+        tmp_path / 'run',
+        '--resume',
+        trained,
+    ]
     assert run_tool(monkeypatch, *arguments, '--cfg-options', 'num_classes=7') == 2
     error = capfd.readouterr().err
     assert f'{trained} does not fit the model of this config: 2 of another shape' in error
