@@ -110,7 +110,8 @@ def read_run(path: str | Path) -> Run:
     path = Path(path)
     files = _find(path)
     rows: list[_Row] = []
-    broken, replaced, epochs = 0, 0, {}
+    broken, replaced = 0, 0
+    epochs: dict[Any, Any] = {}
     for file in files:
         new, faults = _read_file(file, epochs)
         broken += faults
@@ -272,8 +273,8 @@ def format_rows(rows: Sequence[dict[str, Any]]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     for line in table:
-        cells = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:], strict=True)]
-        lines.append('  '.join([line[0].ljust(widths[0]), line[1].ljust(widths[1]), *cells]))
+        right = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:], strict=True)]
+        lines.append('  '.join([line[0].ljust(widths[0]), line[1].ljust(widths[1]), *right]))
     return '\n'.join(lines)
 
 
