@@ -9,7 +9,7 @@ JOBS ?= $(MAX_JOBS)
 PIP = -m pip --disable-pip-version-check -q
 LINES = onedl upstream
 
-.PHONY: help demo demo-det benchmark test test-compiled test-mim campaign doctor docs lint format clean \
+.PHONY: help demo demo-det benchmark test test-compiled test-mim campaign doctor page docs lint format clean \
 	$(LINES:%=test-%) $(LINES:%=test-compiled-%) $(LINES:%=env-%)
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make test-compiled  detection and operators once more, with MMCV compiled (10 minutes each line, once)'
 	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
 	@echo 'make campaign       bad inputs, and kills of trainings, resumed and compared; run before a release'
+	@echo 'make page           a page in the browser to try the demos and the published models on'
 	@echo 'make doctor         what is installed, what runs, and what mends the rest'
 	@echo 'make env-onedl      only the environment .venv-onedl (env-upstream: .venv-upstream)'
 	@echo 'make benchmark      speed and memory against timm and Swin-T (BENCHMARK_ARGS="--archs lite_small --sizes 512")'
@@ -141,6 +142,11 @@ campaign: .venv-onedl/.installed
 	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.inputs
 	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.kill --kills 20
 	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.kill --kills 20 --task detection
+
+# A page in the browser to try the demos' models, or the published ones, on images.
+page: .venv/.installed
+	@.venv/bin/python -c 'import gradio' 2>/dev/null || .venv/bin/python $(PIP) install 'gradio>=6'
+	@.venv/bin/python tools/page.py $(PAGE_ARGS)
 
 # What is installed, what runs, and what mends the rest.
 doctor: .venv/.installed
