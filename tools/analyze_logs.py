@@ -1,7 +1,8 @@
 """Draw and compare the curves of trainings: the loss, metrics, learning rates, whatever was logged.
 
 RUN is a work dir; the logs of a run that was stopped and resumed are joined. Pale lines are as logged, bold
-ones smoothed (training) or the validations'. The best value of a training's curve is the smoothed one's.
+ones smoothed (training, by its length: none up to 20 values) or the validations'. The best value of a
+training's curve is the bold line's.
 """
 
 import argparse
@@ -28,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', help='write the curves there: .png, .jpg, .svg or .pdf')
     parser.add_argument(
-        '--smooth', type=float, default=0.9, help='weight of the past in the running mean (0.9)'
+        '--smooth', type=float, help='weight of the past in the running mean (by length, up to 0.9)'
     )
     parser.add_argument('--json', action='store_true', help='print the table as JSON')
     return parser.parse_args()
@@ -37,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 @cli.command
 def main() -> None:
     args = parse_args()
-    if not 0 <= args.smooth < 1:
+    if args.smooth is not None and not 0 <= args.smooth < 1:
         raise UsageError(f'--smooth must be from 0 to below 1, got {args.smooth}')
     runs = [logs.read_run(path) for path in args.runs]
     logs.name_apart(runs, args.runs)

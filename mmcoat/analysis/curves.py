@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from mmcoat.errors import UsageError
@@ -13,7 +14,7 @@ from .logs import Curve, Run
 ENDINGS = ('.png', '.jpg', '.svg', '.pdf')
 
 
-def draw(runs: Sequence[Run], keys: Sequence[str], weight: float) -> Figure:
+def draw(runs: Sequence[Run], keys: Sequence[str], weight: float | None) -> Figure:
     """Return a figure with a panel per key: values as logged, pale, under smoothed ones."""
     columns = min(len(keys), 3)
     rows = -(-len(keys) // columns)
@@ -37,13 +38,14 @@ def draw(runs: Sequence[Run], keys: Sequence[str], weight: float) -> Figure:
     return figure
 
 
-def _draw_curve(panel: Any, curve: Curve, weight: float, colour: str, name: str) -> None:
+def _draw_curve(panel: Any, curve: Curve, weight: float | None, colour: str, name: str) -> None:
     if curve.validation:
         panel.plot(curve.steps, curve.values, color=colour, marker='o', ms=3.5, lw=1.2, label=name)
         return
-    if weight:
+    smoothed = curve.smoothed(weight)
+    if not np.array_equal(smoothed, curve.values, equal_nan=True):
         panel.plot(curve.steps, curve.values, color=colour, alpha=0.3, lw=0.9, label='_raw')
-    panel.plot(curve.steps, curve.smoothed(weight), color=colour, lw=1.7, label=name)
+    panel.plot(curve.steps, smoothed, color=colour, lw=1.7, label=name)
 
 
 def save(figure: Figure, path: str | Path) -> None:

@@ -35,20 +35,25 @@ class Curve:
         steps: Iterations, rising.
         values: As logged; may hold NaN.
         validation: Whether a validation gave them, not the training.
+        noisy: Whether chance is in them; in a learning rate there is none.
     """
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     validation: bool = False
+    noisy: bool = True
 
-    def smoothed(self, weight: float) -> np.ndarray:
-        """Return the running mean of a training value; what validations gave stays as it is.
+    def smoothed(self, weight: float | None) -> np.ndarray:
+        """Return the running mean of a noisy value; validations and learning rates stay as they are.
 
         Args:
-            weight: Of the past, from 0 (none) to below 1. The first values are not drawn to 0.
+            weight: Of the past, from 0 (none) to below 1. None: 0.9 for 200 values and more, less for
+                fewer, 0 up to 20. The first values are not drawn to 0.
         """
         values = np.asarray(self.values, float)
-        if self.validation or not weight:
+        if weight is None:
+            weight = min(0.9, max(0.0, 1 - 20 / max(len(values), 1)))
+        if self.validation or not self.noisy or not weight:
             return values
         result, mean, mass = np.full(len(values), np.nan), 0.0, 0.0
         for index, value in enumerate(values):
@@ -180,10 +185,17 @@ def _curves(rows: Sequence[_Row]) -> dict[str, Curve]:
             if row.validation and key in TIMES:
                 continue
             name = f'val/{key}' if row.validation and key in trained else key
-            curve = curves.setdefault(name, Curve(validation=row.validation))
+            curve = curves.setdefault(
+                name, Curve(validation=row.validation, noisy=not _is_set(key))
+            )
             curve.steps.append(row.step)
             curve.values.append(value)
     return curves
+
+
+def _is_set(key: str) -> bool:
+    """Say whether a schedule sets a value."""
+    return any(word in key.split('/')[-1] for word in ('lr', 'momentum'))
 
 
 def name_apart(runs: Sequence[Run], paths: Sequence[str]) -> None:
@@ -218,7 +230,7 @@ def choose_keys(runs: Sequence[Run], wanted: Sequence[str] | None) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def find_best(key: str, curve: Curve, weight: float) -> tuple[float, int] | None:
+def find_best(key: str, curve: Curve, weight: float | None) -> tuple[float, int] | None:
     """Return the best value and its iteration; None where neither high nor low is better.
 
     A training's values are smoothed first: the best of single batches is chance.
@@ -232,7 +244,9 @@ def find_best(key: str, curve: Curve, weight: float) -> tuple[float, int] | None
     return float(values[index]), curve.steps[index]
 
 
-def summarize(runs: Sequence[Run], keys: Sequence[str], weight: float) -> list[dict[str, Any]]:
+def summarize(
+    runs: Sequence[Run], keys: Sequence[str], weight: float | None
+) -> list[dict[str, Any]]:
     """Return, for each run and key, the last and the best value, ready for JSON."""
     rows = []
     for run in runs:

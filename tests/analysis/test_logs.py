@@ -45,6 +45,7 @@ def test_a_resumed_run_is_joined(work):
     assert run.curves['loss'].values == [4, 3, 2, 1]
     assert run.curves['mIoU'].steps == [20, 40]
     assert (run.broken, run.replaced, run.iterations) == (2, 2, 40)
+    assert run.curves['loss'].noisy and not run.curves['lr'].noisy
     assert run.seconds_per_iteration() == 0.5  # without the validations' 9
 
 
@@ -72,6 +73,10 @@ def test_smoothing():
     assert curve.smoothed(0.5)[3] == pytest.approx((5 / 4 + 5 / 2 + 9) / (1 / 4 + 1 / 2 + 1))
     assert np.array_equal(curve.smoothed(0), curve.values, equal_nan=True)
     assert logs.Curve([1, 2], [1.0, 9.0], validation=True).smoothed(0.9).tolist() == [1, 9]
+    assert logs.Curve([1, 2], [1.0, 9.0], noisy=False).smoothed(0.9).tolist() == [1, 9]
+    short, long = (logs.Curve(list(range(n)), [0.0] * (n - 1) + [1.0]) for n in (15, 500))
+    assert short.smoothed(None)[-1] == 1
+    assert long.smoothed(None)[-1] == pytest.approx(0.1)
 
 
 def test_what_is_best():
