@@ -17,8 +17,10 @@ step() { echo "[mim] $*"; }
 expect() { # expect TEXT COMMAND...: the command succeeds and its output has TEXT
     local text=$1 out
     shift
-    out=$("$@" 2>&1) || { echo "$out" | tail -n 20; echo "failed: $*"; exit 1; }
-    grep -qF -- "$text" <<<"$out" || { echo "$out" | tail -n 20; echo "no '$text' from: $*"; exit 1; }
+    # the tool's own message comes first, mim's traceback after it
+    show() { head -n 15 <<<"$out"; echo ...; tail -n 5 <<<"$out"; }
+    out=$("$@" 2>&1) || { show; echo "failed: $*"; exit 1; }
+    grep -qF -- "$text" <<<"$out" || { show; echo "no '$text' from: $*"; exit 1; }
 }
 
 step "environment on top of $python"

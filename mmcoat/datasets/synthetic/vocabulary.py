@@ -45,12 +45,12 @@ def coco_classes() -> tuple[str, ...]:
     Raises:
         UsageError: MMDetection is not installed.
     """
-    if find_spec('mmdet') is not None:
-        use_pytorch_ops()  # without MMCV's operators it is not imported
     return _classes('mmdet', 'CocoDataset', 'MMDetection')
 
 
 def _classes(toolbox: str, dataset: str, title: str) -> tuple[str, ...]:
+    if find_spec(toolbox) is not None:
+        use_pytorch_ops()  # without MMCV's operators, neither of upstream's two can be imported
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # OneDL prints which siblings are missing
             datasets = importlib.import_module(f'{toolbox}.datasets')
