@@ -9,7 +9,7 @@ JOBS ?= $(MAX_JOBS)
 PIP = -m pip --disable-pip-version-check -q
 LINES = onedl upstream
 
-.PHONY: help demo demo-det benchmark test test-compiled test-mim campaign doctor page docs lint format clean \
+.PHONY: help demo demo-det benchmark test test-compiled test-extras test-mim campaign chromium doctor page docs lint format clean \
 	$(LINES:%=test-%) $(LINES:%=test-compiled-%) $(LINES:%=env-%)
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo 'make test           all tests, on the OneDL line and on upstream OpenMMLab'
 	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other only)'
 	@echo 'make test-compiled  detection and operators once more, with MMCV compiled (10 minutes each line, once)'
+	@echo 'make test-extras    export, the page in a browser, grad-cam, Captum, segmentation_models_pytorch'
 	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
 	@echo 'make campaign       bad inputs, and kills of trainings, resumed and compared; run before a release'
 	@echo 'make page           a page in the browser to try the demos and the published models on'
@@ -128,9 +129,31 @@ test: test-onedl test-upstream
 $(LINES:%=test-compiled-%): test-compiled-%: .venv-%/compiled/.installed
 	@echo '[test] $* line, compiled operators'
 	@OMP_NUM_THREADS=1 PYTHONPATH=.venv-$*/compiled .venv-$*/bin/python -m pytest -n $(JOBS) --dist worksteal \
-		tests/compat tests/detection
+		tests/compat tests/detection tests/analysis/test_flops.py tests/test_metafile.py
 
 test-compiled: $(LINES:%=test-compiled-%)
+
+# What the extras bring, in an environment on top of the OneDL line's. Some of their packages want torchvision,
+# which lies apart (see above) and must not come with them.
+.venv-onedl/extras/.installed: .venv-onedl/.installed setup.cfg tests/extras.txt
+	@echo '[install] the extras export, page, tiff and hub, grad-cam, Captum, timm, segmentation_models_pytorch'
+	@$(PYTHON) -m venv --clear .venv-onedl/extras
+	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+		.venv-onedl/bin/python -c "$$site" > $$(.venv-onedl/extras/bin/python -c "$$site")/base.pth
+	@.venv-onedl/extras/bin/python $(PIP) install -e '.[export,page,tiff,hub]' playwright scikit-learn
+	@.venv-onedl/extras/bin/python $(PIP) install --no-deps -r tests/extras.txt
+	@touch $@
+
+# A browser for the page: Debian's, where there is none and one may install it.
+chromium:
+	@command -v chromium google-chrome >/dev/null || { apt-get -qq update && apt-get -qq install -y chromium; } \
+		>/dev/null 2>&1 || echo 'no Chromium could be installed: the page is not tried in a browser'
+
+test-extras: .venv-onedl/extras/.installed chromium
+	@echo '[test] onedl line, extras'
+	@OMP_NUM_THREADS=1 PYTHONPATH=.venv-onedl/classification .venv-onedl/extras/bin/python -m pytest -n $(JOBS) \
+		--dist worksteal -rs tests/export tests/page tests/ops/test_backend.py tests/models/test_smp.py \
+		tests/visualization/test_packages.py
 
 # Every command of the two mims, each in a throw-away environment.
 test-mim: $(LINES:%=.venv-%/.installed)
