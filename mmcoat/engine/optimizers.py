@@ -144,8 +144,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return scales
 
     def _custom_setting(self, name: str) -> dict[str, float]:
-        """Return the setting of the longest custom key in ``name``, of equally long ones the first by
-        alphabet."""
+        """Return the setting of the longest custom key in ``name``; of equal ones, the first by alphabet."""
         custom_keys = self.paramwise_cfg.get('custom_keys', {})
         fitting = sorted((key for key in custom_keys if key in name), key=lambda k: (-len(k), k))
         return custom_keys[fitting[0]] if fitting else {}

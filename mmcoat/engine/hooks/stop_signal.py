@@ -90,8 +90,7 @@ class StopSignalHook(Hook):
 
     @staticmethod
     def _receive_in_worker(number: int) -> None:
-        """Continue in data workers: the whole process group gets a signal, but the iteration needs its
-        data."""
+        """Continue in a data worker: the whole process group gets a signal, but the iteration needs data."""
         if number == signal.SIGTERM:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(_WORKER_GRACE)
