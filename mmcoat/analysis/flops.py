@@ -290,9 +290,8 @@ def forward_function(scope: str, shape: Size) -> Callable[[nn.Module, Tensor], o
         samples = [DetDataSample(metainfo=meta | dict(scale_factor=(1.0, 1.0)))]
 
     def forward(model: nn.Module, image: Tensor) -> object:
-        if scope == 'mmseg' and _reads_samples(
-            model
-        ):  # MMSegmentation's own 'tensor' mode returns none
+        # MMSegmentation's own 'tensor' mode passes no samples
+        if scope == 'mmseg' and _reads_samples(model):
             from mmseg.structures import SegDataSample
 
             return model.decode_head(model.extract_feat(image), [SegDataSample(metainfo=meta)])

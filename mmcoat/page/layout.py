@@ -134,9 +134,7 @@ def build(shelf: Shelf, folder: str | Path) -> gr.Blocks:
         seen = gr.HTML(elem_id='seen'), _picture('attention', ['download', 'fullscreen'])
         shown, pixel = gr.State(), gr.State()
 
-        one = dict(
-            concurrency_id='model', concurrency_limit=1
-        )  # two threads must not use a model at once
+        one = dict(concurrency_id='model', concurrency_limit=1)  # one thread at a time per model
         upload, model, score = inputs
         changes = [upload.change, model.change, score.release]
         gr.on(changes, handlers.run, inputs, [*outputs, shown, pixel, *seen], **one)

@@ -52,9 +52,7 @@ def _classes(toolbox: str, dataset: str, title: str) -> tuple[str, ...]:
     if find_spec(toolbox) is not None:
         use_pytorch_ops()  # without MMCV's operators, upstream's two toolboxes cannot be imported
     try:
-        with contextlib.redirect_stdout(
-            io.StringIO()
-        ):  # OneDL prints which related packages are missing
+        with contextlib.redirect_stdout(io.StringIO()):  # OneDL prints which packages are missing
             datasets = importlib.import_module(f'{toolbox}.datasets')
     except ImportError as error:
         raise UsageError(
