@@ -11,5 +11,5 @@ model = dict(
     head=dict(in_channels=_base_.channels[-1]),
 )
 train_dataloader = dict(batch_size=32)
-# trained on from the weights for 224 x 224
+# fine-tuned from the weights for 224 x 224
 load_from = _base_.backbone.init_cfg.checkpoint

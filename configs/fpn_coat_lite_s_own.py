@@ -1,4 +1,4 @@
-# Semantic FPN for classes of your own: inherit from this file, or copy it.
+# Semantic FPN for your own classes: inherit from this file, or copy it.
 _base_ = [
     './_base_/backbones/coat_lite_small.py',
     './_base_/models/fpn_coat.py',

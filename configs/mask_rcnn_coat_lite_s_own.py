@@ -1,4 +1,4 @@
-# Mask R-CNN for objects of your own: inherit from this file, or copy it.
+# Mask R-CNN for your own objects: inherit from this file, or copy it.
 _base_ = [
     './_base_/models/mask_rcnn_coat_lite_s.py',
     './_base_/datasets/own_coco.py',

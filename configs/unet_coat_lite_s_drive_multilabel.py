@@ -15,7 +15,7 @@ model = dict(
         in_channels=_base_.channels,
         num_classes=num_classes,
         out_channels=num_classes,
-        threshold=None,  # a test searches the threshold of each mask as well
+        threshold=None,  # a test also searches the threshold of each mask
         loss_decode=dict(labels='bits'),
     ),
     test_cfg=dict(mode='slide', crop_size=_base_.crop_size, stride=(170, 170)),

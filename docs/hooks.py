@@ -1,4 +1,4 @@
-"""Hook of the documentation site: links to files of the repository, which the site has not, become names."""
+"""Hook of the documentation site: replaces links to repository files that the site lacks by their names."""
 
 import re
 
@@ -7,7 +7,7 @@ OUTSIDE = re.compile(r'\[([^\]]+)\]\(\.\./([^)]+)\)')
 
 
 def on_page_markdown(markdown: str, **kwargs: object) -> str:
-    """Replace each link to a file outside docs/ by its text, with the path where the text is another."""
+    """Replace each link to a file outside docs/ by its text, and add the path if it is not the text."""
 
     def name(match: re.Match[str]) -> str:
         text, path = match.groups()

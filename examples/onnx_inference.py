@@ -1,11 +1,11 @@
-"""Use an exported ONNX program with nothing but onnxruntime, NumPy and Pillow: no PyTorch, no OpenMMLab.
+"""Use an exported ONNX program with only onnxruntime, NumPy and Pillow, without PyTorch and OpenMMLab.
 
     python tools/export.py CONFIG CHECKPOINT --dynamic height,width --out model.onnx
     python examples/onnx_inference.py model.onnx photo.jpg --out overlay.png
 
-Segmentors: the label map's colours over the image go to --out, and the share of each class is printed.
-Classifiers: the five best classes are printed. What must be known (normalisation, classes, colours) is in the
-program's own metadata, which tools/export.py wrote.
+Segmentors: the label map is drawn over the image into --out, and the share of each class is printed.
+Classifiers: the five best classes are printed. The required values (normalisation, classes, colours) are in
+the program's metadata, which tools/export.py writes.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from PIL import Image
 
 
 def read_metadata(session: onnxruntime.InferenceSession) -> dict:
-    """Return what tools/export.py wrote into the program."""
+    """Return the metadata that tools/export.py wrote into the program."""
     found = session.get_modelmeta().custom_metadata_map.get('mmcoat')
     if found is None:
         sys.exit('this program has no metadata of mmcoat: was it written by tools/export.py?')
@@ -26,8 +26,8 @@ def read_metadata(session: onnxruntime.InferenceSession) -> dict:
 
 
 def choose_size(session: onnxruntime.InferenceSession, image: Image.Image, smallest: int) -> tuple:
-    """Return the width and height that the program runs at: its fixed ones, else the image's own."""
-    _, _, height, width = session.get_inputs()[0].shape  # a name where any size will do
+    """Return the width and height for the program: its fixed ones, else those of the image."""
+    _, _, height, width = session.get_inputs()[0].shape  # a name if any size is allowed
     own = [max(side, smallest) for side in image.size]
     return (
         width if isinstance(width, int) else own[0],
@@ -36,7 +36,7 @@ def choose_size(session: onnxruntime.InferenceSession, image: Image.Image, small
 
 
 def prepare(image: Image.Image, size: tuple, metadata: dict) -> np.ndarray:
-    """Return a batch of one image (1, 3, H, W): uint8 RGB, or normalised here."""
+    """Return a batch of one image (1, 3, H, W): uint8 RGB if the program normalises, else normalised here."""
     pixels = np.asarray(image.resize(size, Image.Resampling.BILINEAR))
     pixels = pixels.transpose(2, 0, 1)[None]  # (H, W, 3) -> (1, 3, H, W)
     if metadata['preprocess']:
@@ -48,14 +48,14 @@ def prepare(image: Image.Image, size: tuple, metadata: dict) -> np.ndarray:
 
 
 def pad(batch: np.ndarray, session: onnxruntime.InferenceSession, metadata: dict) -> np.ndarray:
-    """Pad open sizes at the bottom and at the right to the multiple that the model is tested with."""
+    """Pad dynamic sizes at the bottom and right to the multiple that the model uses in tests."""
     settings, axes = metadata['preprocessing'], session.get_inputs()[0].shape[2:]
     missing = [
         0 if isinstance(axis, int) else -side % settings['divisor']
         for axis, side in zip(axes, batch.shape[2:], strict=True)
     ]
     value = np.full((3, 1, 1), settings['pad_value'])
-    if metadata['preprocess']:  # the pixel that becomes this value, as nearly as there is one
+    if metadata['preprocess']:  # the pixel value that is nearest to this one after normalisation
         value = value * np.reshape(settings['std'], (3, 1, 1)) + np.reshape(
             settings['mean'], (3, 1, 1)
         )
@@ -68,7 +68,7 @@ def pad(batch: np.ndarray, session: onnxruntime.InferenceSession, metadata: dict
 
 
 def best(scores: np.ndarray, threshold: float | None) -> np.ndarray:
-    """Scores (classes, H, W) -> labels (H, W); a single class has a threshold."""
+    """Scores (classes, H, W) -> labels (H, W); a single class uses a threshold."""
     if threshold is None:
         return scores.argmax(0)
     return (1 / (1 + np.exp(-scores[0])) > threshold).astype(int)

@@ -1,6 +1,6 @@
-"""mmcoat: CoaT backbones for the OpenMMLab toolboxes. Importing it makes ``type='CoaT'`` known to them.
+"""mmcoat: CoaT backbones for the OpenMMLab toolboxes. Importing it registers ``type='CoaT'``.
 
-The import itself is light: PyTorch and the models come with the first use.
+The import is light: PyTorch and the models are imported at the first use.
 """
 
 import importlib
@@ -54,7 +54,7 @@ def _coat(**settings: Any) -> Any:
 
 
 def _register() -> None:
-    """Make ``type='CoaT'`` known, or say in one line what is missing for it."""
+    """Register ``type='CoaT'``, or raise an error whose one line says which package is missing."""
     check_versions()
     from mmengine.registry import MODELS
 
@@ -62,7 +62,7 @@ def _register() -> None:
 
 
 def _is_examined() -> bool:
-    """Whether ``python -m mmcoat`` imports this file: it tells by itself what is missing."""
+    """Whether ``python -m mmcoat`` imports this file. That command itself reports missing packages."""
     words = sys.orig_argv
     return sys.argv[:1] == ['-m'] and any(
         words[i : i + 2] == ['-m', 'mmcoat'] for i in range(len(words))

@@ -1,4 +1,4 @@
-"""``python -m mmcoat``: look at the installation."""
+"""``python -m mmcoat``: check the installation."""
 
 import argparse
 import contextlib
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def print_table(checks: Sequence['Check']) -> None:
-    """Print a table, in plain lines where rich is missing or broken."""
+    """Print a table; as plain lines if rich is missing or broken."""
     from mmcoat import doctor
 
     try:
@@ -26,10 +26,10 @@ def print_table(checks: Sequence['Check']) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print what is installed and what mends it.
+    """Print what is installed, and how to fix what is broken.
 
     Returns:
-        1 where something that mmcoat needs is broken, else 0.
+        1 if something that mmcoat needs is broken, else 0.
     """
     parser = argparse.ArgumentParser(prog='python -m mmcoat', description=__doc__)
     parser.add_argument('--json', action='store_true', help='for programs')

@@ -7,8 +7,8 @@ from typing import Any
 ARCH_KEYS = (
     'embed_dims',  # channels of each stage
     'serial_depths',  # serial blocks of each stage
-    'mlp_ratios',  # hidden channels of the MLPs over embed_dims, each stage
-    'num_heads',  # heads of every attention
+    'mlp_ratios',  # hidden channels of the MLPs divided by embed_dims, for each stage
+    'num_heads',  # heads of every attention layer
     'parallel_depth',  # parallel blocks after the serial stages
     'parallel_stages',  # indices (from 0) of the stages that the parallel blocks connect
 )
@@ -59,7 +59,7 @@ def parse_arch(arch: str | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(arch, str):
         if arch not in ARCH_ZOO:
             raise ValueError(f'arch {arch!r} is unknown; choose one of {sorted(ARCH_ZOO)}')
-        return copy.deepcopy(ARCH_ZOO[arch])  # nobody changes the zoo
+        return copy.deepcopy(ARCH_ZOO[arch])  # so that callers cannot change the zoo
     if not isinstance(arch, Mapping):
         raise ValueError(f'arch must be a name or a dict, got {arch!r}')
     missing, unknown = set(ARCH_KEYS) - set(arch), set(arch) - set(ARCH_KEYS)
@@ -75,7 +75,7 @@ def parse_arch(arch: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_whole(value: Any) -> bool:
-    """Say whether a value is an int; True and False, which Python counts among them, are none."""
+    """Return whether a value is an int; True and False, which are ints in Python, do not count."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -101,7 +101,7 @@ def _check_stages(arch: Mapping[str, Any]) -> None:
     dims, heads = arch['embed_dims'], arch['num_heads']
     lengths = {key: len(arch[key]) for key in ('embed_dims', 'serial_depths', 'mlp_ratios')}
     if len(set(lengths.values())) > 1:
-        raise ValueError(f'one entry per stage is needed everywhere, got lengths {lengths}')
+        raise ValueError(f'every list needs one entry per stage, got lengths {lengths}')
     if len(dims) < 2:
         raise ValueError(f'CoaT has at least 2 stages, got embed_dims {list(dims)}')
     if not isinstance(heads, int) or heads < 1 or any(dim % heads for dim in dims):
@@ -134,15 +134,15 @@ def _check_parallel(arch: Mapping[str, Any]) -> None:
 def parse_crpe_window(crpe_window: Any, num_heads: int) -> tuple[tuple[int, int], ...]:
     """Return the windows of the relative position encoding as pairs of (window size, heads).
 
-    A dict works too, but merges with its parent's in a config that inherits, and JSON and
-    ``--cfg-options`` turn its keys into strings: pairs are the form that always says what it means.
+    Pairs are the safer form. A dict works too, but in a config that inherits it is merged with the parent's
+    dict, and JSON and ``--cfg-options`` turn its keys into strings.
 
     Args:
         crpe_window: ``{3: 2, 5: 3, 7: 3}``, or ``[(3, 2), (5, 3), (7, 3)]``.
-        num_heads: What the heads must add up to.
+        num_heads: Sum that the heads must have.
 
     Raises:
-        ValueError: Not of either form, an even or non-positive window, or heads that do not add up.
+        ValueError: Neither of the two forms, an even or non-positive window, or a wrong sum of heads.
     """
     items = crpe_window.items() if isinstance(crpe_window, Mapping) else crpe_window
     try:
@@ -165,7 +165,7 @@ def parse_crpe_window(crpe_window: Any, num_heads: int) -> tuple[tuple[int, int]
 
 
 def _whole(value: Any) -> int:
-    """Return an int, also from the text that JSON and ``--cfg-options`` make of a dict's keys."""
+    """Return an int; also converts text, because JSON and ``--cfg-options`` turn a dict's keys into text."""
     if is_whole(value) or (isinstance(value, str) and value.isdecimal()):
         return int(value)
     raise ValueError

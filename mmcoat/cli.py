@@ -15,7 +15,7 @@ from mmcoat.errors import UsageError
 
 
 class Options(DictAction):
-    """MMEngine's KEY=VALUE; what is none is an error in one line."""
+    """MMEngine's KEY=VALUE options; anything else is an error in one line."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         for value in values:
@@ -23,7 +23,7 @@ class Options(DictAction):
                 raise UsageError(f'{option_string} takes KEY=VALUE, got {value!r}')
         try:
             super().__call__(parser, namespace, values, option_string)
-        except AssertionError as error:  # brackets that are not closed
+        except AssertionError as error:  # unclosed brackets
             raise UsageError(f'{option_string} {" ".join(values)}: {error}') from None
 
 
@@ -43,7 +43,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--allow-new-keys',
         action='store_true',
-        help='take keys in --cfg-options that neither the config nor the part that they go to knows',
+        help='accept keys in --cfg-options that neither the config nor the configured class has',
     )
 
 
@@ -53,7 +53,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--compile',
         action='store_true',
-        help='translate the backbone with torch.compile: the first steps take minutes, the others less',
+        help='compile the backbone with torch.compile: the first steps take minutes, later steps are faster',
     )
     parser.add_argument(
         '--launcher',
@@ -61,14 +61,14 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='job launcher; tools/dist_train.sh and the slurm scripts set it',
     )
-    # torch.distributed.launch passes --local-rank, older ones --local_rank
+    # torch.distributed.launch passes --local-rank, its older versions --local_rank
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
 def command(main: Callable[[], Any]) -> Callable[[], int]:
-    """Turn the errors that a user can mend into one line and exit status 2.
+    """Report errors that the user can fix in one line, with exit status 2.
 
-    The environment variable ``MMCOAT_TRACEBACK=1`` shows where they happened as well.
+    The environment variable ``MMCOAT_TRACEBACK=1`` also shows the traceback.
     """
 
     @functools.wraps(main)
@@ -92,7 +92,7 @@ def _tell(told: UsageError, error: Exception) -> int:
     shown = os.environ.get('MMCOAT_TRACEBACK', '0') not in ('', '0')
     if shown:
         traceback.print_exception(error)
-    # where the cause is another error, its place may help
+    # if another error is the cause, its traceback may help
     hint = ' (MMCOAT_TRACEBACK=1 shows where)' if not shown and _has_cause(told, error) else ''
     print(f'{Path(sys.argv[0]).name}: error: {told}{hint}', file=sys.stderr)
     return 2

@@ -1,5 +1,5 @@
-"""What every error that a user can mend has in common."""
+"""Base class of every error that the user can fix."""
 
 
 class UsageError(ValueError):
-    """The user's arguments, config or files cannot work; the message is one line for the terminal."""
+    """The user's arguments, config or files are wrong; the message is one line for the terminal."""

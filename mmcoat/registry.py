@@ -1,7 +1,7 @@
 """mmcoat's registries: children of mmengine's with the scope ``mmcoat``.
 
 MMEngine imports ``<scope>.registry`` when it meets ``type='<scope>.Name'``, and each registry imports
-its ``locations`` when it is first asked. So ``type='mmcoat.CoaT'`` builds from every OpenMMLab toolbox
+its ``locations`` at its first look-up. So ``type='mmcoat.CoaT'`` builds from every OpenMMLab toolbox
 without ``custom_imports``.
 """
 

@@ -1,4 +1,4 @@
-"""Check that the OpenMMLab packages which mmcoat stands on are there and recent enough."""
+"""Check that the OpenMMLab packages that mmcoat needs are installed and recent enough."""
 
 import re
 from importlib import metadata
@@ -23,10 +23,10 @@ def installed_version(distributions: tuple[str, ...]) -> str | None:
 
 
 def check_versions() -> None:
-    """Raise when MMEngine or MMCV is missing or too old.
+    """Raise an error if MMEngine or MMCV is missing or too old.
 
     Raises:
-        ImportError: One line that says what is wrong and how to mend it.
+        ImportError: One line that says what is wrong and how to fix it.
     """
     for module, (distributions, lowest) in REQUIRED.items():
         version = installed_version(distributions)

@@ -144,7 +144,7 @@ def test_backbones_by_name_are_the_models():
         arch = load(path.name).model.backbone.arch
         wanted = BACKBONES[arch] if isinstance(arch, str) else f'{len(arch.embed_dims)} scales'
         assert model_zoo.backbone_of(path.name).split(', ')[-1] == wanted
-    with pytest.raises(ValueError, match='has no backbone of'):
+    with pytest.raises(ValueError, match='contains none of the backbones'):
         model_zoo.backbone_of('configs/upernet_vit_ade20k.py')
 
 

@@ -1,8 +1,9 @@
 """Draw and compare the curves of trainings: the loss, metrics, learning rates, whatever was logged.
 
-RUN is a work dir; the logs of a run that was stopped and resumed are joined. Pale lines are as logged, bold
-ones smoothed (training, by its length: none up to 20 values) or the validations'. The best value of a
-training's curve is the bold line's.
+RUN is a work dir; the logs of a run that was stopped and resumed are joined. Pale lines show the logged
+training values; bold lines show smoothed training values, or validation results. Smoothing depends on the
+number of values; up to 20 values are not smoothed. The best value of a training curve is that of the bold
+line.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Measure speed and memory of CoaT against timm's, the paper's code and Swin-T: tables, JSON and plots.
+"""Measure speed and memory of CoaT, timm's CoaT, the paper's code and Swin-T: tables, JSON and plots.
 
-Everyone gets the same weights and must give the same outputs before anything is timed.
+All CoaT implementations get the same weights, and an implementation is timed only if its outputs are correct.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Test a segmentor on corrupted images: noise, blur, weather, JPEG, light, in five severities.
 
-Writes a table, a plot and JSON; a call that was stopped goes on where it stopped.
+It writes a table, a plot and JSON. After an interruption, the same command continues where it stopped.
 """
 
 import argparse

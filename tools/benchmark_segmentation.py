@@ -1,7 +1,7 @@
 """Compare segmentation configs under one budget: train each with several seeds, test, measure, report.
 
-What is finished in --out is not done again, and a run that was stopped goes on where it stopped. The report
-says what was equal for all and what was not.
+Runs that are finished in --out are not repeated, and an interrupted run continues where it stopped. The
+report lists the settings that were equal for all configs and those that were not.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Look at every image, label map and annotation of a config's data sets, and name what would train wrong."""
+"""Check every image, label map and annotation of a config's data sets, and report what harms training."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, epilog='Exit status: 2 with errors, 0 with warnings or nothing.'
     )
     cli.add_config_arguments(parser)
-    parser.add_argument('--splits', default='train,val', help='data sets to look at (train,val)')
+    parser.add_argument('--splits', default='train,val', help='data sets to check (train,val)')
     parser.add_argument(
         '--sample', type=int, metavar='N', help='open only N images of each, evenly spread (all)'
     )

@@ -1,4 +1,4 @@
-"""Draw a data set, train UperNet with CoaT-Lite Small on it from scratch, evaluate, draw the results.
+"""Draw a data set, train UperNet with CoaT-Lite Small on it from scratch, evaluate, draw results.
 
 The config is the real one, configs/upernet_coat_lite_s_ade20k.py; only data root, crop size, batch, schedule
 and weights are overridden.

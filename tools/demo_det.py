@@ -1,4 +1,4 @@
-"""Draw a COCO data set, train Mask R-CNN with CoaT-Lite Small on it from scratch, evaluate, draw.
+"""Draw a COCO data set, train Mask R-CNN with CoaT-Lite Small on it from scratch, evaluate, draw results.
 
 The config is the real one, configs/mask_rcnn_coat_lite_s_1x_coco.py; only data root, image scale, batch,
 schedule and weights are overridden.

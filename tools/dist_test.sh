@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Evaluate on several GPUs of one or more machines: dist_test.sh CONFIG CHECKPOINT GPUS [options of test.py]
-# Without a GPU, GPUS is a number of processes. Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT
-# on each. OMP_NUM_THREADS, where it is not set, shares the cores out among the processes.
+# Without a GPU, GPUS is the number of processes. Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT
+# on each. If OMP_NUM_THREADS is not set, the cores are divided among the processes.
 set -euo pipefail
 if [ $# -lt 3 ]; then
     echo "usage: $0 CONFIG CHECKPOINT GPUS [options of test.py]" >&2
@@ -20,7 +20,7 @@ fi
 port=${PORT:-$(python -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')}
 threads=$(($(nproc) / gpus))
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((threads > 0 ? threads : 1))}"
-# exec: signals reach torchrun, which hands them on to its processes
+# exec: signals reach torchrun, which forwards them to its processes
 exec python -m torch.distributed.run \
     --nnodes="${NNODES:-1}" --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" --master_port="$port" \

@@ -1,8 +1,8 @@
 """Write a model as a program that runs without mmcoat: ONNX, torch.export's .pt2, or OpenVINO.
 
-Whole segmentors and classifiers, or of any model the backbone (with the neck). Axes that are not named in
---dynamic keep the sizes of --shape. With --verify the program is compared with PyTorch at three other sizes;
-where it differs, the file stays, and the exit status is 2. See docs/export.md.
+It exports whole segmentors and classifiers, or the backbone (with the neck) of any model. Axes that are not
+listed in --dynamic have the fixed sizes of --shape. With --verify the program is compared with PyTorch at
+three other sizes; if it differs, the file is kept and the exit status is 2. See docs/export.md.
 """
 
 import argparse

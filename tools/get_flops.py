@@ -1,7 +1,7 @@
 """Count parameters and MACs (FLOPs in most papers): a table with a row per stage and per part.
 
-ARCH is a name of the arch zoo, counted with its ImageNet classifier as in the paper. CONFIG is a whole model;
-detectors with proposals count them for a blank image and untrained weights.
+ARCH is a name of the arch zoo; it is counted with its ImageNet classifier, as in the paper. CONFIG is a whole
+model; a detector's proposals are those for a blank image and untrained weights.
 
 Not counted: norms, softmax, activations, sums, elementwise products, interpolation, and MMCV's own operators
 (RoIAlign, NMS, deformable attention and convolution), which PyTorch's counter cannot see.

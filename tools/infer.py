@@ -1,7 +1,7 @@
 """Segment, detect or classify images and videos: overlays with a legend, label maps, COCO results, arrays.
 
-INPUT is an image, a video, a folder of images, or a pattern in quotes, as many as you like. A file that
-cannot be read is named, the rest goes on, and the exit status is 1.
+INPUT is an image, a video, a folder of images, or a pattern in quotes; several are allowed. If a file cannot
+be read, its name is printed, the other files are processed, and the exit status is 1.
 """
 
 import argparse
@@ -34,7 +34,7 @@ EXAMPLES = """examples:
 
 
 class Speed(ProgressColumn):
-    """Images per second since the task began."""
+    """Images per second since the start of the task."""
 
     def render(self, task: Task) -> Text:
         return Text(f'{task.speed or 0.0:.2f} images/s')
@@ -64,14 +64,14 @@ def parse_args() -> argparse.Namespace:
         '--tiles', type=int, metavar='SIDE', help='work in overlapping tiles of SIDE pixels'
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation of the config')
-    parser.add_argument('--compile', action='store_true', help='translate the backbone first')
+    parser.add_argument('--compile', action='store_true', help='compile the backbone first')
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score of a box (0.3)')
     parser.add_argument('--opacity', type=float, default=0.5, help='of colours, 0 to 1 (0.5)')
     return parser.parse_args()
 
 
 def check(args: argparse.Namespace) -> tuple[str, ...]:
-    """Return the kinds of files to save, or say what is wrong before anything is loaded."""
+    """Return the kinds of files to save; report wrong arguments before anything is loaded."""
     from mmcoat.apis.results import KINDS
 
     kinds = tuple(args.save.split(','))
@@ -83,7 +83,7 @@ def check(args: argparse.Namespace) -> tuple[str, ...]:
 
 
 def find(inputs: list[str]) -> tuple[list[Any], list[Any]]:
-    """Return images and videos; two of one name are refused: the second result would overwrite the first."""
+    """Return images and videos; refuse equal names, because their results would be the same files."""
     from mmcoat.apis.inputs import find_images
     from mmcoat.apis.video import is_video
 
@@ -98,7 +98,7 @@ def find(inputs: list[str]) -> tuple[list[Any], list[Any]]:
 
 
 def run_images(inferencer: Any, images: list, args: Any, kinds: tuple, bar: Progress) -> list[str]:
-    """Save the results of all images, and return what could not be read."""
+    """Save the results of all images, and return the files that could not be read."""
     broken, entries = [], []
     ids = {path.stem: number for number, path in enumerate(images, 1)}
     task = bar.add_task('images', total=len(images))
@@ -126,7 +126,7 @@ def run_images(inferencer: Any, images: list, args: Any, kinds: tuple, bar: Prog
 
 
 def run_videos(inferencer: Any, videos: list, args: Any, bar: Progress) -> list[str]:
-    """Write each video with results over its frames, and return what could not be read."""
+    """Write each video with results over its frames, and return the videos that could not be read."""
     broken = []
     for path in videos:
         task = bar.add_task(path.name, total=None)

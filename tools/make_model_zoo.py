@@ -1,6 +1,6 @@
-"""Write docs/model_zoo.md from model-index.yml and configs/model_costs.json; count models that are new.
+"""Write docs/model_zoo.md from model-index.yml and configs/model_costs.json, and count new models.
 
-With --check change nothing, and say whether both files are up to date. Counting needs all three toolboxes.
+With --check, change nothing and report whether both files are up to date. Counting needs all three toolboxes.
 """
 
 import argparse
@@ -18,16 +18,18 @@ ROOT = Path(__file__).resolve().parent.parent
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        '--check', action='store_true', help='change nothing, fail when something is out of date'
+        '--check', action='store_true', help='change nothing, fail if something is out of date'
     )
     parser.add_argument(
-        '--recount', action='store_true', help='count all models anew: their code has changed'
+        '--recount',
+        action='store_true',
+        help='count all models again, because their code has changed',
     )
     return parser.parse_args()
 
 
 def check(path: Path) -> int:
-    """Say what is out of date; return the exit status."""
+    """Report what is out of date; return the exit status."""
     stale = zoo_costs.outdated(ROOT)
     if stale:
         what = f'{zoo_costs.FILE} is out of date for {", ".join(stale)}'
@@ -46,7 +48,7 @@ def main() -> int:
     path = ROOT / 'docs' / 'model_zoo.md'
     if args.check:
         return check(path)
-    if importlib.util.find_spec('torchvision'):  # MMPretrain's need; its compiled part may not fit
+    if importlib.util.find_spec('torchvision'):  # MMPretrain needs it; its operators may not work
         declare_torchvision_operators()
     zoo_costs.update(ROOT, args.recount, lambda name: print(f'counting {name}', flush=True))
     path.parent.mkdir(exist_ok=True)

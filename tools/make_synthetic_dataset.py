@@ -1,7 +1,7 @@
 """Draw a synthetic data set in the layout of ADE20K, COCO, Cityscapes, Pascal VOC...
 
-Scenes of streets, shores and hills, or of objects on a quiet background: enough to try training
-and testing end to end without the real data set. Scores on it say nothing about the real one.
+The pictures are scenes of streets, shores and hills, or of objects on a faint background. They are enough to
+try training and testing end to end without the real data set. Scores on them say nothing about the real one.
 """
 
 import argparse

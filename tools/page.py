@@ -1,7 +1,7 @@
 """Open a page in the browser to try models on images: overlay, legend, attention of a clicked pixel, times.
 
-It offers the model that is given, those that `make demo` and `make demo-det` trained, and the published ones.
-Nothing is sent to other hosts; a published model is downloaded when it is first chosen.
+It offers the given model, the models trained by `make demo` and `make demo-det`, and the published ones.
+Nothing is sent to other hosts. A published model is downloaded when it is first chosen.
 """
 
 import argparse

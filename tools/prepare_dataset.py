@@ -1,7 +1,7 @@
-"""Turn images and labels as they are into a data set that configs read, and write the config.
+"""Convert your images and labels to a data set that the configs read, and write a config for it.
 
-Everything is checked on the way: a file that is broken, lacks its partner or holds labels that are no
-class is an error in one line, and nothing is written.
+All files are checked. If a file is broken, has no partner or holds labels that are not a class, an error is
+printed in one line and nothing is written.
 """
 
 import argparse

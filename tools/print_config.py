@@ -1,4 +1,4 @@
-"""Print a config with everything that it inherits, and the overrides merged in."""
+"""Print a config, with everything that it inherits and with the overrides."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from mmcoat import cli, runs
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     cli.add_config_arguments(parser)
-    parser.add_argument('--save-path', help='write it to this file (.py, .json or .yml) as well')
+    parser.add_argument('--save-path', help='also write it to this file (.py, .json or .yml)')
     return parser.parse_args()
 
 

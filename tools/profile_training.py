@@ -1,4 +1,4 @@
-"""Tell where the time of a training iteration goes: loading, backbone, heads, backward, optimizer."""
+"""Measure the parts of a training iteration: loading, backbone, heads, backward, optimizer."""
 
 import argparse
 import statistics

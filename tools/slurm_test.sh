@@ -9,7 +9,7 @@ fi
 gpus=${GPUS:-8}
 per_node=${GPUS_PER_NODE:-8}
 if [ "$gpus" -lt "$per_node" ]; then per_node=$gpus; fi
-# Nobody here can ask the machines for a free port: jobs that share one draw different ones.
+# A free port cannot be looked up from here, so each job draws a random one: jobs may share a machine.
 export MASTER_PORT="${PORT:-${MASTER_PORT:-$((20000 + RANDOM % 20000))}}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${CPUS_PER_TASK:-5}}"
 # shellcheck disable=SC2086

@@ -10,10 +10,10 @@ fi
 gpus=${GPUS:-8}
 per_node=${GPUS_PER_NODE:-8}
 if [ "$gpus" -lt "$per_node" ]; then per_node=$gpus; fi
-# Nobody here can ask the machines for a free port: jobs that share one draw different ones.
+# A free port cannot be looked up from here, so each job draws a random one: jobs may share a machine.
 export MASTER_PORT="${PORT:-${MASTER_PORT:-$((20000 + RANDOM % 20000))}}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${CPUS_PER_TASK:-5}}"
-# SIGTERM before the time limit: the training saves and ends. SRUN_ARGS is meant to be split into words.
+# SIGTERM before the time limit lets the training save and end. SRUN_ARGS is split into words on purpose.
 # shellcheck disable=SC2086
 exec srun -p "$1" --job-name="$2" --gres="gpu:$per_node" --ntasks="$gpus" \
     --ntasks-per-node="$per_node" --cpus-per-task="${CPUS_PER_TASK:-5}" --kill-on-bad-exit=1 \

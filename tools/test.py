@@ -1,4 +1,4 @@
-"""Evaluate a checkpoint: ours, or an official CoaT file as it was published."""
+"""Evaluate a checkpoint: one of ours, or an official CoaT file as published."""
 
 import argparse
 import sys
@@ -36,7 +36,7 @@ def main() -> None:
         runs.enable_tta(cfg)
     if args.out:
         runs.keep_predictions(cfg, args.out)
-    # Otherwise the runner would load the work dir's last checkpoint over the one named here.
+    # Otherwise the runner would load the work dir's last checkpoint instead of the given one.
     cfg.load_from, cfg.resume = None, False
     runner = runs.build_runner(cfg)
     runs.load_strictly(runner, args.checkpoint)

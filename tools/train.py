@@ -17,13 +17,13 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from CHECKPOINT, or from the newest whole one in the work dir when none is given; '
-        'auto-or-new starts anew where there is none',
+        help='continue from CHECKPOINT, or from the newest complete one in the work dir if none is given; '
+        'auto-or-new starts a new run if there is none',
     )
     parser.add_argument(
         '--overwrite',
         action='store_true',
-        help="start anew in a used work dir: the earlier run's checkpoints are deleted",
+        help="start a new run in a used work dir: the earlier run's checkpoints are deleted",
     )
     parser.add_argument(
         '--amp', action='store_true', help='mixed precision: float16 on a GPU, bfloat16 on a CPU'

@@ -1,8 +1,8 @@
 """Show what a model sees: attention of a pixel and of the class token, Grad-CAM, feature maps, exchange.
 
-One figure per kind with the image and a legend, and with --arrays the numbers as .npz. Stages count from 0;
-serial blocks are 0, 1..., parallel ones p0, p1... Where nothing is chosen, the last stage and block are
-taken, the middle of the image, and the class that is predicted.
+It draws one figure per kind, with the image and a legend; --arrays also writes the numbers as .npz. Stages
+count from 0; serial blocks are 0, 1..., parallel ones p0, p1... The defaults are the last stage and block,
+the middle of the image, and the predicted class.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--pixel', metavar='X,Y', help='pixel of the image, from 0,0')
     parser.add_argument('--class', dest='class_name', metavar='NAME', help='class of Grad-CAM')
     parser.add_argument('--out-dir', default='visualized', help='where figures go (visualized)')
-    parser.add_argument('--arrays', action='store_true', help='write the numbers too, as .npz')
+    parser.add_argument('--arrays', action='store_true', help='also write the numbers, as .npz')
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N (auto)')
     return parser.parse_args()
 
@@ -66,7 +66,7 @@ def main() -> None:
     check_kinds(kinds)
     sources = find_images(args.image)
     if len(sources) != 1:
-        raise UsageError(f'one image is looked at, {args.image} has {len(sources)}')
+        raise UsageError(f'give one image; {args.image} has {len(sources)}')
     image = read_image(sources[0])
     cfg, checkpoint = models.find(
         args.config, None if args.checkpoint == 'auto' else args.checkpoint

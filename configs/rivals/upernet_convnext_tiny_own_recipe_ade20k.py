@@ -1,7 +1,7 @@
 _base_ = './upernet_convnext_tiny_ade20k.py'
 
 # ConvNeXt's own recipe (MMSegmentation's convnext-tiny_upernet_8xb2-amp-160k_ade20k-512x512.py): more drop
-# path, higher rate and decay, a rate that falls from stage to stage, and windows at test time.
+# path, a higher rate and decay, layer-wise decay of the rate by stages, and sliding windows at test time.
 model = dict(
     backbone=dict(drop_path_rate=0.4),
     test_cfg=dict(mode='slide', crop_size=_base_.crop_size, stride=(341, 341)),

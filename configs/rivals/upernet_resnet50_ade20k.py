@@ -1,4 +1,4 @@
-# All but the backbone as in ../upernet_coat_lite_s_ade20k.py.
+# Everything except the backbone is as in ../upernet_coat_lite_s_ade20k.py.
 _base_ = [
     './backbones/resnet50.py',
     '../_base_/models/upernet_coat.py',

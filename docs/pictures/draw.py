@@ -46,14 +46,14 @@ class Canvas:
         self.axis.text(x, y, text, **dict(ha='center', va='center') | settings)
 
     def save(self, name):
-        """Write the file, without the date: drawn again it is the same."""
+        """Write the file without the date, so that drawing it again gives the same file."""
         path = HERE / name
         self.figure.savefig(path, bbox_inches='tight', metadata={'Date': None})
         plt.close(self.figure)
 
 
 def backbone() -> None:
-    """Four serial stages, and the parallel group over the last three."""
+    """Draw four serial stages, and the parallel group over the last three."""
     c = Canvas(10.5, 4.0)
     c.axis.set_ylim(-0.3, 3.8)
     names = ['stage 1', 'stage 2', 'stage 3', 'stage 4']
@@ -87,7 +87,7 @@ def backbone() -> None:
 
 
 def serial_block() -> None:
-    """Class token and image tokens through one serial block."""
+    """Draw the path of class token and image tokens through one serial block."""
     c = Canvas(10.5, 2.6)
     c.box(0.1, 1.5, 1.2, 0.6, 'class\ntoken', TOKEN)
     c.box(0.1, 0.5, 1.2, 0.6, 'image\ntokens', IMAGE)
@@ -121,7 +121,7 @@ def serial_block() -> None:
 
 
 def parallel_block() -> None:
-    """Three scales attend on their own, exchange, and share an MLP."""
+    """Draw a parallel block: separate attention at three scales, the exchange, and the shared MLP."""
     c = Canvas(10.5, 4.0)
     for i, (stride, y) in enumerate(((8, 2.9), (16, 1.7), (32, 0.5))):
         c.box(0.1, y, 1.3, 0.7, f'scale {i + 2}\nstride {stride}', IMAGE)
@@ -147,7 +147,7 @@ def parallel_block() -> None:
 
 
 def conv_attention() -> None:
-    """Queries, keys and values to the output."""
+    """Draw conv-attention from queries, keys and values to the output."""
     c = Canvas(10.5, 3.4)
     for y, name in ((2.5, 'Q'), (1.5, 'K'), (0.5, 'V')):
         c.box(0.1, y, 0.9, 0.6, f'{name}\nN x C', IMAGE)
@@ -171,7 +171,7 @@ def conv_attention() -> None:
 
 
 def configs() -> None:
-    """What a config inherits from."""
+    """Draw the files from which a config inherits."""
     c = Canvas(10.5, 3.2)
     bases = [
         ('_base_/backbones/\ncoat_lite_small.py', 'arch, channels, weights', CONV),

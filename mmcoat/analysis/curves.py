@@ -15,7 +15,7 @@ ENDINGS = ('.png', '.jpg', '.svg', '.pdf')
 
 
 def draw(runs: Sequence[Run], keys: Sequence[str], weight: float | None) -> Figure:
-    """Return a figure with a panel per key: values as logged, pale, under smoothed ones."""
+    """Return a figure with a panel per key: the smoothed values over the logged ones, which are pale."""
     columns = min(len(keys), 3)
     rows = -(-len(keys) // columns)
     figure = Figure(figsize=(4.6 * columns, 3.1 * rows + 0.4), layout='constrained')

@@ -1,12 +1,12 @@
-"""Parameters and multiply-accumulate operations (MACs), which most papers, CoaT's too, call FLOPs.
+"""Parameters and multiply-accumulate operations (MACs). Most papers, CoaT's too, call MACs "FLOPs".
 
-PyTorch's FlopCounterMode counts the convolutions and matrix products that run, of the backbone and of the
-heads; a MAC is two of its FLOPs. The backbone runs its reference operations: some of the faster ones are
-opaque to the counter. Not counted are norms, softmax, activations, sums, elementwise products (CRPE's among
-them), interpolation, and operators of MMCV's own, such as RoIAlign and deformable convolution.
+PyTorch's FlopCounterMode counts the convolutions and matrix products of backbone and heads as they run; it
+counts a MAC as two FLOPs. The backbone runs its reference operations, because the counter cannot see into
+some of the faster ones. Norms, softmax, activations, sums, elementwise products (also those of the CRPE),
+interpolation and MMCV's own operators (such as RoIAlign and deformable convolution) are not counted.
 
-Models run on the meta device, where shapes are computed but no values, so that any size is quick. Detectors
-need values for their proposals, and Mask2Former for its masks: they run on the CPU, detectors up to
+Models run on the meta device, which computes shapes but no values, so every size is quick. Detectors need
+values for their proposals, and Mask2Former for its masks. These run on the CPU, detectors only up to
 :data:`MOST_PIXELS`.
 """
 
@@ -41,7 +41,7 @@ class Row:
         name: The part.
         parameters: Its own parameters.
         macs: Its multiply-accumulate operations for one image.
-        output: What comes out, in words.
+        output: Description of the output.
     """
 
     name: str
@@ -61,7 +61,7 @@ def count_parameters(module: nn.Module) -> int:
 def _count(
     parts: Mapping[str, nn.Module], forward: Callable[[Tensor], object], image: Tensor
 ) -> dict[str, int]:
-    """Run ``forward`` and return the MACs of each part; those outside of all parts under ''."""
+    """Run ``forward`` and return the MACs of each part; the key '' has those that belong to no part."""
     macs = dict.fromkeys(parts, 0)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         with _watched(parts, counter, macs):
@@ -74,7 +74,7 @@ def _count(
 def _watched(
     parts: Mapping[str, nn.Module], counter: FlopCounterMode, macs: dict[str, int]
 ) -> Iterator[None]:
-    """Add what the parts' forwards take to ``macs``; toolboxes call them without the hooks of modules."""
+    """Add the MACs of each part's ``forward`` to ``macs``; toolboxes call it directly, past module hooks."""
 
     def watch(name: str, run: Callable) -> Callable:
         @functools.wraps(run)
@@ -97,7 +97,7 @@ def _watched(
 
 def _countable(model: nn.Module, device: str) -> nn.Module:
     """Return a copy of the model that the counter can look into."""
-    # without gradients: the counter's hooks stumble over parameters that are arguments
+    # without gradients: the counter's hooks fail on parameters that are passed as arguments
     model = copy.deepcopy(model).to(device).eval().requires_grad_(False)
     for module in model.modules():
         if isinstance(module, CoaT):
@@ -109,7 +109,7 @@ def _countable(model: nn.Module, device: str) -> nn.Module:
 
 
 def count_coat(model: CoaT, shape: Size) -> list[Row]:
-    """Count a backbone for one image of ``shape`` (H, W): a row per stage, and the parts after them.
+    """Count a backbone for one image of ``shape`` (H, W): a row per stage, then a row per later part.
 
     Raises:
         ValueError: The image is too small for the backbone.
@@ -155,20 +155,20 @@ def count_model(
     forward: Callable[[nn.Module, Tensor], object] | None = None,
     device: str = 'meta',
 ) -> list[Row]:
-    """Count a model with a CoaT backbone: the backbone's rows, then one for each other part.
+    """Count a model with a CoaT backbone: the backbone's rows, then a row for each other part.
 
     Args:
         model: A segmentor, detector or classifier; its ``backbone`` is a CoaT.
         shape: Height and width of the image.
-        forward: What to run for the model and an image (1, 3, H, W); the model itself when None.
-        device: Where it runs: ``'cpu'`` for a model whose work depends on values.
+        forward: Function that runs the model on an image (1, 3, H, W); None calls the model itself.
+        device: Device; must be ``'cpu'`` for a model whose work depends on values.
 
     Raises:
         ValueError: The model has no CoaT backbone.
     """
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, CoaT):
-        raise UsageError(f'the model has no CoaT backbone, but {type(backbone).__name__}')
+        raise UsageError(f'the backbone of the model must be a CoaT, got {type(backbone).__name__}')
     rows = count_coat(backbone, shape)
     model = _countable(model, device)
     image = torch.zeros(1, backbone.in_channels, *shape, device=device)
@@ -190,19 +190,19 @@ def count_config(cfg: Config, shape: Size | None = None) -> tuple[Size, list[Row
 
     Args:
         cfg: Config of a segmentor, detector or classifier.
-        shape: Height and width; by default the usual one of the task.
+        shape: Height and width; by default those that are usual for the task.
 
     Returns:
         The shape and the rows.
 
     Raises:
-        ValueError: Not a model of a known task, or without CoaT backbone.
+        ValueError: The task is unknown, or the model has no CoaT backbone.
     """
     scope = _scope(cfg)
     shape = shape or usual_size(cfg)
     if scope == 'mmdet' and shape[0] * shape[1] > MOST_PIXELS:
         raise UsageError(
-            f'a detector must run to be counted, which takes at most {MOST_PIXELS} pixels '
+            f'a detector is counted for images of at most {MOST_PIXELS} pixels '
             f'(2048 x 2048), got {shape[0]} x {shape[1]}'
         )
     model = build_model(cfg)
@@ -211,7 +211,7 @@ def count_config(cfg: Config, shape: Size | None = None) -> tuple[Size, list[Row
 
 
 def count_whole(model: nn.Module, shape: Size, scope: str) -> int:
-    """Return the MACs of a toolbox's model with any backbone, for one RGB image of ``shape``."""
+    """Return the MACs of a toolbox model, with any backbone, for one RGB image of ``shape``."""
     device = device_for(model, scope)
     model = _countable(model, device)
     forward = functools.partial(forward_function(scope, shape), model)
@@ -222,7 +222,7 @@ def build_model(cfg: Config) -> nn.Module:
     """Build the model of a config without its pretrained weights.
 
     Raises:
-        UsageError: Not a model of a known task, or its toolbox does not import.
+        UsageError: The task is unknown, or its toolbox cannot be imported.
     """
     scope = _scope(cfg)
     drop_pretrained(cfg)
@@ -236,7 +236,7 @@ def build_model(cfg: Config) -> nn.Module:
 
 
 def usual_size(cfg: Config) -> Size:
-    """Return height and width of a classifier's test crop, or the usual ones of the task."""
+    """Return height and width of a classifier's test crop; for other tasks, the usual ones."""
     return _test_crop(cfg) or SHAPES[_scope(cfg)]
 
 
@@ -248,7 +248,7 @@ def _scope(cfg: Config) -> str:
 
 
 def drop_pretrained(cfg: Config) -> None:
-    """Leave out pretrained weights, which change nothing here, and what needs a group of GPUs."""
+    """Remove the settings of pretrained weights, which change no count, and those that need several GPUs."""
     pending = [cfg.model]
     while pending:
         node = pending.pop()
@@ -271,7 +271,7 @@ def _test_crop(cfg: Config) -> Size | None:
 
 
 def device_for(model: nn.Module, scope: str) -> str:
-    """Return where a model can be counted: ``'cpu'`` where values decide, as in detectors and Mask2Former."""
+    """Return the device to count on: ``'cpu'`` if the work depends on values (detectors, Mask2Former)."""
     return 'cpu' if scope == 'mmdet' or _reads_samples(model) else 'meta'
 
 
@@ -281,7 +281,7 @@ def _reads_samples(model: nn.Module) -> bool:
 
 
 def forward_function(scope: str, shape: Size) -> Callable[[nn.Module, Tensor], object]:
-    """Return what runs a toolbox's model on an image, as far as the scores."""
+    """Return a function that runs a toolbox model on an image up to its scores."""
     meta: dict = dict(img_shape=shape, ori_shape=shape, pad_shape=shape, batch_input_shape=shape)
     samples: list | None = None
     if scope == 'mmdet':
@@ -290,9 +290,8 @@ def forward_function(scope: str, shape: Size) -> Callable[[nn.Module, Tensor], o
         samples = [DetDataSample(metainfo=meta | dict(scale_factor=(1.0, 1.0)))]
 
     def forward(model: nn.Module, image: Tensor) -> object:
-        if scope == 'mmseg' and _reads_samples(
-            model
-        ):  # MMSegmentation's own 'tensor' mode gives none
+        # MMSegmentation's own 'tensor' mode passes no samples
+        if scope == 'mmseg' and _reads_samples(model):
             from mmseg.structures import SegDataSample
 
             return model.decode_head(model.extract_feat(image), [SegDataSample(metainfo=meta)])

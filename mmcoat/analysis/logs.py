@@ -1,4 +1,4 @@
-"""Curves of trainings from MMEngine's ``scalars.json``: read, joined where resumed, smoothed."""
+"""Read training curves from MMEngine's ``scalars.json``, join those of resumed runs, smooth them."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from mmcoat.errors import UsageError
 
 TIMES = ('time', 'data_time')
 NOT_CURVES = ('iter', 'step', 'epoch')
-METRICS = (  # the first that a run has is drawn beside the loss
+METRICS = (  # the first one that a run has is drawn beside the loss
     'mIoU',
     'coco/segm_mAP',
     'coco/bbox_mAP',
@@ -24,18 +24,18 @@ _NEITHER = ('lr', 'grad_norm', 'momentum')
 
 
 class LogError(UsageError):
-    """There is no log, or none with the values that are asked for."""
+    """There is no log, or the logs lack the requested values."""
 
 
 @dataclass
 class Curve:
-    """One value over the iterations.
+    """One logged quantity over the iterations.
 
     Attributes:
-        steps: Iterations, rising.
-        values: As logged; may hold NaN.
-        validation: Whether a validation gave them, not the training.
-        noisy: Whether chance is in them; in a learning rate there is none.
+        steps: Iterations in ascending order.
+        values: Values as logged; may hold NaN.
+        validation: Whether they come from validation, not from training.
+        noisy: Whether the values are random, as losses are; a learning rate is not.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -44,11 +44,11 @@ class Curve:
     noisy: bool = True
 
     def smoothed(self, weight: float | None) -> np.ndarray:
-        """Return the running mean of a noisy value; validations and learning rates stay as they are.
+        """Return the running mean of a noisy quantity; validation results and learning rates are not changed.
 
         Args:
-            weight: Of the past, from 0 (none) to below 1. None: 0.9 for 200 values and more, less for
-                fewer, 0 up to 20. The first values are not drawn to 0.
+            weight: Weight of the past values, at least 0 (no smoothing) and below 1. None takes 0.9 for 200
+                or more values, less for fewer, and 0 for up to 20. The first values are not pulled towards 0.
         """
         values = np.asarray(self.values, float)
         if weight is None:
@@ -67,14 +67,14 @@ class Curve:
 
 @dataclass
 class Run:
-    """What one work dir's logs hold.
+    """The logs of one work dir.
 
     Attributes:
-        name: Of the folder.
+        name: Name of the folder.
         files: The logs that were read, the oldest first.
         curves: Values by name.
-        broken: Lines that are no JSON object with a step.
-        replaced: Lines of an earlier log whose iterations a later one did again.
+        broken: Number of lines that are not a JSON object with a step.
+        replaced: Number of lines of earlier logs whose iterations were repeated in a later log.
     """
 
     name: str
@@ -85,11 +85,11 @@ class Run:
 
     @property
     def iterations(self) -> int:
-        """The last iteration that is logged."""
+        """The last logged iteration."""
         return max((c.steps[-1] for c in self.curves.values()), default=0)
 
     def seconds_per_iteration(self) -> float | None:
-        """Return the median of what the training's lines say, None where they say nothing."""
+        """Return the median over the training lines, None if no line has the value."""
         curve = self.curves.get('time')
         return float(np.nanmedian(curve.values)) if curve else None
 
@@ -104,13 +104,14 @@ class _Row:
 def read_run(path: str | Path) -> Run:
     """Read a training's logs.
 
-    A resumed run has a folder with a log for each start: where a later log repeats iterations, it counts.
+    A resumed run has a folder with a log for each start. If a later log repeats iterations, the later one
+    counts.
 
     Args:
         path: A work dir, one of its dated folders, or a ``scalars.json``.
 
     Raises:
-        LogError: There is no log, or no line of it can be read.
+        LogError: There is no log, or none of its lines can be read.
     """
     path = Path(path)
     files = _find(path)
@@ -125,7 +126,7 @@ def read_run(path: str | Path) -> Run:
             replaced += len(rows) - len(kept)
             rows = kept + new
     if not rows:
-        raise LogError(f'{path} has no line of a training or validation in {len(files)} logs')
+        raise LogError(f'{path}: no training or validation line in {len(files)} logs')
     name = path.resolve().name if path.is_dir() else str(path)
     return Run(name, files, _curves(rows), broken, replaced)
 
@@ -141,12 +142,12 @@ def _find(path: Path) -> list[Path]:
         if files:
             return files
     raise LogError(
-        f'{path} holds no log (*/vis_data/scalars.json): is it a work dir, and has a training begun?'
+        f'{path} holds no log (*/vis_data/scalars.json): is it a work dir, and has training started?'
     )
 
 
 def _read_file(path: Path, epochs: dict[int, int]) -> tuple[list[_Row], int]:
-    """Return the rows of a file, and how many lines are broken; note where each epoch ends."""
+    """Return the rows of a file and the number of broken lines; record where each epoch ends."""
     rows, broken, last = [], 0, 0
     for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
         if not line.strip():
@@ -162,14 +163,14 @@ def _read_file(path: Path, epochs: dict[int, int]) -> tuple[list[_Row], int]:
             last = step
             if 'epoch' in entry:
                 epochs[int(entry['epoch'])] = step
-        else:  # the step of a validation may be its epoch, or 0 where nothing counts epochs
+        else:  # the step of a validation may be an epoch, or 0 in a run without epochs
             step = epochs.get(step, step or last)
         rows.append(_Row(step, _numbers(entry), not training))
     return rows, broken
 
 
 def _numbers(entry: dict[str, Any]) -> dict[str, float]:
-    """Return the values of a line; those that count or are no numbers are left out."""
+    """Return the values of a line, without counters and without what is not a number."""
     return {
         key: float(value)
         for key, value in entry.items()
@@ -194,12 +195,12 @@ def _curves(rows: Sequence[_Row]) -> dict[str, Curve]:
 
 
 def _is_set(key: str) -> bool:
-    """Say whether a schedule sets a value."""
+    """Return whether a schedule sets this value."""
     return any(word in key.split('/')[-1] for word in ('lr', 'momentum'))
 
 
 def name_apart(runs: Sequence[Run], paths: Sequence[str]) -> None:
-    """Name runs whose folders have the same name by their whole paths."""
+    """Use the whole path as the name of runs whose folders have equal names."""
     names = [run.name for run in runs]
     for run, path in zip(runs, paths, strict=True):
         if names.count(run.name) > 1:
@@ -207,14 +208,14 @@ def name_apart(runs: Sequence[Run], paths: Sequence[str]) -> None:
 
 
 def choose_keys(runs: Sequence[Run], wanted: Sequence[str] | None) -> list[str]:
-    """Return the values to show: those that are wanted, else the loss and the main metric.
+    """Return the names of the values to show: ``wanted``, or the loss and the main metric.
 
     Args:
         runs: The runs.
-        wanted: Names, or their last parts: ``bbox_mAP`` for ``coco/bbox_mAP``.
+        wanted: Names, or the last parts of names: ``bbox_mAP`` for ``coco/bbox_mAP``.
 
     Raises:
-        LogError: No run has a value of such a name.
+        LogError: No run has a value with that name.
     """
     known = list(dict.fromkeys(key for run in runs for key in run.curves))
     if not wanted:
@@ -231,9 +232,9 @@ def choose_keys(runs: Sequence[Run], wanted: Sequence[str] | None) -> list[str]:
 
 
 def find_best(key: str, curve: Curve, weight: float | None) -> tuple[float, int] | None:
-    """Return the best value and its iteration; None where neither high nor low is better.
+    """Return the best value and its iteration; None if the quantity has no better direction.
 
-    A training's values are smoothed first: the best of single batches is chance.
+    Training values are smoothed first, because the best single batch is a matter of chance.
     """
     word = key.lower()
     values = curve.smoothed(weight)
@@ -247,7 +248,7 @@ def find_best(key: str, curve: Curve, weight: float | None) -> tuple[float, int]
 def summarize(
     runs: Sequence[Run], keys: Sequence[str], weight: float | None
 ) -> list[dict[str, Any]]:
-    """Return, for each run and key, the last and the best value, ready for JSON."""
+    """Return the last and the best value of each run and key, ready for JSON."""
     rows = []
     for run in runs:
         for key in keys:
@@ -299,13 +300,13 @@ def _cell(value: float | None) -> str:
 
 
 def find_notes(runs: Sequence[Run], keys: Sequence[str]) -> list[str]:
-    """Return what is to be told of the logs: broken lines, iterations done again, values missing."""
+    """Return the warnings about the logs: broken lines, repeated iterations, values that are not finite."""
     notes = []
     for run in runs:
         if run.broken:
             notes.append(f'{run.name}: {run.broken} broken lines left out')
         if run.replaced:
-            notes.append(f'{run.name}: {run.replaced} lines left out, a later start did them again')
+            notes.append(f'{run.name}: {run.replaced} lines left out, a later start repeated them')
         for key in keys:
             curve = run.curves.get(key)
             if curve is None:

@@ -1,4 +1,4 @@
-"""The model zoo page, made from the metafiles that mim reads, and from what every model costs."""
+"""Write the model zoo page from the metafiles (which mim reads too) and from the cost of every model."""
 
 import re
 from collections.abc import Iterator
@@ -90,11 +90,11 @@ DRAWN = """## Ours, on drawn data
 Trained here, from scratch, on drawn scenes. Such numbers say that training works, and nothing about the real
 sets.
 """
-DEMOS = (  # config, what was drawn, result: as docs/demo.md has them
+DEMOS = (  # config, drawn data, result; the same as in docs/demo.md
     ('upernet_coat_lite_s_ade20k.py', 'scenes, 11 classes', 'mIoU 0.766'),
     ('mask_rcnn_coat_lite_s_1x_coco.py', 'objects, 60 images', 'box AP50 0.732, mask AP50 0.718'),
 )
-BACKBONES = (  # in a config's name, the longest first
+BACKBONES = (  # short name in a config's name; the longest first
     ('coat_lite_m_5scales', 'CoaT-Lite Medium, 5 scales'),
     ('coat_lite_mini', 'CoaT-Lite Mini'),
     ('coat_lite_t', 'CoaT-Lite Tiny'),
@@ -121,7 +121,7 @@ def load_models(root: Path) -> list[dict[str, Any]]:
 
 
 def make_page(root: Path) -> str:
-    """Return the page in Markdown, for the checkout at ``root``."""
+    """Return the page of the checkout at ``root``, in Markdown."""
     models = load_models(root)
     parts = [INTRODUCTION]
     for task, title, metrics, text in SECTIONS:
@@ -134,15 +134,17 @@ def make_page(root: Path) -> str:
 
 
 def backbone_of(config: str) -> str:
-    """Return the backbone that a config's name says.
+    """Return the backbone that a config's name contains.
 
     Raises:
-        ValueError: The name says none that is known.
+        ValueError: The name contains no known backbone.
     """
     for short, name in BACKBONES:
         if f'_{short}_' in f'_{Path(config).stem}_':
             return name
-    raise ValueError(f'the name of {config} has no backbone of {[short for short, _ in BACKBONES]}')
+    raise ValueError(
+        f'the name of {config} contains none of the backbones {[short for short, _ in BACKBONES]}'
+    )
 
 
 def _unpublished(names: list[str], costs: dict[str, Cost]) -> Iterator[str]:
@@ -174,7 +176,7 @@ def _costs(names: list[str], costs: dict[str, Cost]) -> Iterator[str]:
 
 
 def section_of(model: dict[str, Any]) -> str:
-    """Return the task that a model is listed under: the last one of its results."""
+    """Return the task that a model is listed under: the task of its last result."""
     return model['Results'][-1]['Task']
 
 

@@ -1,4 +1,4 @@
-"""Where the time of a training iteration goes: loading, backbone, head, backward, optimizer."""
+"""Measure the parts of a training iteration: loading, backbone, head, backward, optimizer."""
 
 import time
 from collections import defaultdict
@@ -15,13 +15,14 @@ PARTS = ('data loading', 'preprocessing', 'backbone', 'neck and heads', 'backwar
 
 
 class IterationProfiler(Hook):
-    """Times the parts of training iterations, and stops the training after the last one.
+    """Time the parts of training iterations, and stop the training after the last measured one.
 
-    Every boundary waits for the device, so that the sum is somewhat more than an iteration takes without it.
+    Every boundary waits for the device, so the sum is somewhat more than an iteration takes without
+    profiling.
 
     Args:
-        iterations: How many are measured.
-        warmup: How many run before, unmeasured.
+        iterations: Number of measured iterations.
+        warmup: Number of iterations before them that are not measured.
     """
 
     def __init__(self, iterations: int = 10, warmup: int = 3):
@@ -53,7 +54,7 @@ class IterationProfiler(Hook):
         self._now.clear()
 
     def _mark(self, part: str) -> None:
-        """Count the time since the last mark to ``part``."""
+        """Add the time since the last mark to ``part``."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         now = time.perf_counter()
@@ -66,7 +67,7 @@ class IterationProfiler(Hook):
         module.register_forward_hook(lambda *_: self._mark(part))
 
     def _wrap(self, wrapper: Any, name: str, before: str) -> None:
-        """Time a method of the optimizer wrapper; what ran before it counts to ``before``."""
+        """Time a method of the optimizer wrapper; the time before the call is added to ``before``."""
         method = getattr(wrapper, name)
         part = 'backward' if name == 'backward' else 'optimizer'
 

@@ -1,7 +1,7 @@
-"""What the model of every config costs: counted once, and kept in a file beside the configs.
+"""The cost of every config's model: counted once, and stored in a file beside the configs.
 
-Counting all of them takes minutes and the three toolboxes. So each entry keeps a digest of the files that
-its config is made of: which entries are out of date is seen at once, and only those are counted anew.
+Counting all models takes minutes and needs the three toolboxes. So each entry stores a digest of the files
+that its config consists of: the digest shows which entries are out of date, and only those are counted again.
 """
 
 import ast
@@ -18,7 +18,7 @@ from mmcoat import runs
 from mmcoat.analysis import flops
 
 FILE = 'configs/model_costs.json'
-COSTLESS = ('schedules', 'runtimes')  # rooms of configs/_base_ that say nothing about a model
+COSTLESS = ('schedules', 'runtimes')  # folders of configs/_base_ that do not affect the model
 _LAYOUT = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
 
 
@@ -28,10 +28,10 @@ class Cost:
 
     Attributes:
         size: Height and width of the image in pixels.
-        parameters: Of the whole model, auxiliary heads that only train among them.
-        macs: Multiply-accumulates for one image: of a detector the backbone's alone, since what its heads do
-            depends on the proposals.
-        digest: Of the files that the config is made of.
+        parameters: Number of the whole model, including auxiliary heads that only training uses.
+        macs: Multiply-accumulates for one image. Of a detector only the backbone is counted, because the work
+            of its heads depends on the proposals.
+        digest: Digest of the files that the config consists of.
     """
 
     size: tuple[int, int]
@@ -41,13 +41,13 @@ class Cost:
 
 
 def config_names(root: Path) -> list[str]:
-    """Return every config of the checkout that is a model, as ``configs/...py``."""
+    """Return every config of the checkout that defines a model, as ``configs/...py``."""
     paths = [*(root / 'configs').glob('*.py'), *(root / 'configs' / 'rivals').glob('*.py')]
     return sorted(path.relative_to(root).as_posix() for path in paths)
 
 
 def read(root: Path) -> dict[str, Cost]:
-    """Return what is kept; nothing where there is no file."""
+    """Return the stored costs; an empty dict if there is no file."""
     path = root / FILE
     if not path.is_file():
         return {}
@@ -56,7 +56,7 @@ def read(root: Path) -> dict[str, Cost]:
 
 
 def write(root: Path, costs: dict[str, Cost]) -> None:
-    """Keep the costs, one line each."""
+    """Write the costs, one line each."""
     lines = [f'{json.dumps(name)}: {json.dumps(asdict(costs[name]))}' for name in sorted(costs)]
     (root / FILE).write_text('{\n' + ',\n'.join(lines) + '\n}\n', encoding='utf-8')
 
@@ -71,11 +71,11 @@ def outdated(root: Path) -> list[str]:
 def update(
     root: Path, everything: bool = False, told: Callable[[str], None] = lambda name: None
 ) -> None:
-    """Count what is out of date and write the file after each config.
+    """Count the configs that are out of date, and write the file after each one.
 
     Args:
         root: The checkout.
-        everything: Count all configs anew, as a change of the models' code needs.
+        everything: Count all configs again; needed when the code of the models has changed.
         told: Called with the name of each config before it is counted.
 
     Raises:
@@ -108,7 +108,7 @@ def count(path: Path) -> Cost:
 
 
 def digest(path: Path) -> str:
-    """Return a digest of a config and its bases, but for schedules, runtimes, comments and line breaks."""
+    """Return a digest of a config and its bases, ignoring schedules, runtimes, comments and line breaks."""
     found = hashlib.sha256()
     for file in _sources(path):
         found.update(_code(file.read_text(encoding='utf-8')).encode())
@@ -116,7 +116,7 @@ def digest(path: Path) -> str:
 
 
 def _sources(path: Path) -> Iterator[Path]:
-    """Yield a config's bases, and the bases of those, and the config."""
+    """Yield all bases of a config, direct and indirect, and the config itself."""
     if path.parent.name in COSTLESS:
         return
     for base in _bases(path.read_text(encoding='utf-8')):

@@ -2,8 +2,9 @@
 
 ``published`` lists the authors' files, ``fetch`` brings them into PyTorch's hub cache. ``files`` reads and
 writes checkpoints and knows where weights lie in one; ``safety`` says what a file may hold. ``names``
-translates official parameter names to ours and back. ``load`` puts weights into models and refuses
-what does not fit, ``deformable_detr`` into that detector. ``convert`` and ``publish`` make files of files.
+translates official parameter names to ours and back. ``load`` puts weights into models and refuses what does
+not fit; ``deformable_detr`` does the same for that detector. ``convert`` and ``publish`` make new files from
+existing ones.
 """
 
 from .errors import CheckpointError

@@ -1,7 +1,7 @@
-"""Convert whole checkpoint files between the official codes', timm's, MMDetection 2.x's and mmcoat's form.
+"""Convert whole checkpoint files: from the forms of the official codes, timm and MMDetection 2.x, and back.
 
-mmcoat's form is what a model of the toolboxes saves: ``backbone.`` and, for a classifier, ``head.fc.``; a
-backbone without head has bare names.
+In mmcoat's form the names are those that a toolbox model saves: they begin with ``backbone.`` and, in a
+classifier, ``head.fc.``. A backbone without head has names without prefix.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,9 +16,9 @@ from . import deformable_detr, files, names
 from .errors import CheckpointError
 
 TARGETS = ('own', 'official', 'timm')
-NUM_STAGES = 4  # of the official code and timm's
+NUM_STAGES = 4  # in the official code and in timm
 UNUSED_NORM = 'final norm of a scale that the class embedding does not use'
-# Modules beside the backbone whose names are the same in MMDetection 2.x, the current toolboxes and here.
+# Modules beside the backbone that have the same names in MMDetection 2.x, in the current toolboxes and here.
 OTHER_MODULES = {'neck', 'rpn_head', 'roi_head', 'bbox_head', 'mask_head', 'decode_head'}
 OTHER_MODULES |= {'auxiliary_head', 'head', 'data_preprocessor'}
 
@@ -29,10 +29,10 @@ class Conversion:
 
     Attributes:
         weights: {new name: tensor}.
-        renamed: (old name, new name) of each tensor that got another name.
-        merged: (alias, the name that holds its tensor) of each alias that was left out.
+        renamed: (old name, new name) of each renamed tensor.
+        merged: (alias, kept name) of each alias that was left out; the kept name has the same tensor.
         dropped: (old name, reason) of each tensor that was left out.
-        added: (new name, reason) of each tensor or alias that the old form does not hold.
+        added: (new name, reason) of each tensor or alias that is not in the old form.
     """
 
     weights: dict[str, Tensor] = field(default_factory=dict)
@@ -86,8 +86,8 @@ def _backbone_name(key: str) -> str | None:
 
 
 DEFORMABLE_DETR, BARE = 'Deformable DETR', 'official or timm'
-# The foreign forms: what messages call it, a name that tells it, and our name of each of its names or None. A
-# new form is one more entry.
+# The foreign forms: each has its name in messages, a parameter name by which it is recognised, and a function
+# that returns our name of a parameter, or None. A new form is one more entry.
 FORMS: list[tuple[str, str, Callable[[str], str | None]]] = [
     (DEFORMABLE_DETR, deformable_detr.MARK, deformable_detr.mmdet_name),
     (BARE, names.OFFICIAL_MARK, _bare_name),
@@ -96,7 +96,7 @@ FORMS: list[tuple[str, str, Callable[[str], str | None]]] = [
 
 
 def to_own(weights: Mapping[str, Tensor]) -> tuple[str, Conversion]:
-    """Return the name of the form that ``weights`` have, and their conversion to ours.
+    """Return the name of the form of ``weights``, and the weights converted to our form.
 
     Raises:
         CheckpointError: The form, or a tensor in it, is unknown, or aliases differ.
@@ -154,12 +154,12 @@ def _refuse(unknown: list[str]) -> None:
 def from_own(weights: Mapping[str, Tensor], target: str) -> Conversion:
     """Convert weights of our form to ``'official'`` or ``'timm'`` names, with the aliases of both.
 
-    A classifier or bare backbone gets bare names. Of a segmenter or detector the official form keeps all
-    modules, with the backbone under ``backbone.`` as in the official MMDetection 2.x files; timm has
-    classifiers only, so its form takes the backbone alone.
+    A classifier or bare backbone gets names without prefix. For a segmenter or detector, the official form
+    keeps all modules, with the backbone under ``backbone.`` as in the official MMDetection 2.x files. timm
+    has classifiers only, so its form keeps only the backbone.
 
     Raises:
-        CheckpointError: A tensor is unknown, or the backbone is not one that those codes can build.
+        CheckpointError: A tensor is unknown, or the target's code cannot build this backbone.
     """
     prefix = names.BACKBONE if names.BACKBONE + names.OWN_MARK in weights else ''
     body = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
@@ -181,7 +181,7 @@ def from_own(weights: Mapping[str, Tensor], target: str) -> Conversion:
 
 
 def _backbone_from_own(body: Mapping[str, Tensor], old: str, new: str, target: str) -> Conversion:
-    """Name a backbone; ``old`` and ``new`` stand before its names in the two forms."""
+    """Rename a backbone; ``old`` and ``new`` are the prefixes of its names in the two forms."""
     places, result = names.find_places(body), Conversion()
     for key, value in body.items():
         first, *aliases = names.official_names(key, places)
@@ -197,7 +197,7 @@ def _backbone_from_own(body: Mapping[str, Tensor], old: str, new: str, target: s
 def _add_unused_norms(
     body: Mapping[str, Tensor], places: list[dict[str, str]], new: str, result: Conversion
 ) -> None:
-    """Give a classifier the norms that the official code expects and does not use, as initialised."""
+    """Give a classifier the norms that the official code expects but does not use, with initial values."""
     for norm in _unused_norms(places):
         channels = body[f'stages.{norm[-1]}.cls_token'].shape[-1]
         for name, make in (('weight', torch.ones), ('bias', torch.zeros)):
@@ -211,16 +211,16 @@ def _add_unused_norms(
 
 
 def convert_file(source: str, target: Path, to: str = 'own', force: bool = False) -> Conversion:
-    """Convert a checkpoint file; nothing is written unless every tensor is accounted for.
+    """Convert a checkpoint file; it is written only if every tensor is accounted for.
 
     Args:
         source: File, URL or ``mmcoat://NAME``.
         target: ``.pth`` or ``.safetensors`` file to write.
-        to: One of :data:`TARGETS`; the other two need a file of our form.
+        to: One of :data:`TARGETS`; targets other than ours need a file in our form.
         force: Overwrite ``target``.
 
     Raises:
-        CheckpointError: Unreadable, unknown names, or the target exists.
+        CheckpointError: The file cannot be read, has unknown names, or the target exists.
         ValueError: ``to`` is not one of the targets.
     """
     if to not in TARGETS:
@@ -231,7 +231,7 @@ def convert_file(source: str, target: Path, to: str = 'own', force: bool = False
     form, result = to_own(weights)
     if to != 'own':
         if form != 'mmcoat':
-            # The account of the second step names tensors of the file, so it must be ours already.
+            # The report names the tensors of the file; after a first conversion they would have other names.
             raise CheckpointError(f'{source} has the {form} form; convert it to own first')
         result = from_own(weights, to)
     beside = [key for key in checkpoint if key not in weights and key not in files.HOLDERS]

@@ -1,8 +1,8 @@
-"""Deformable DETR: the official files' parameter names and classes, and MMDetection's.
+"""Deformable DETR: translate the official files' parameter names and classes into MMDetection's.
 
-The official code names its parts otherwise, keeps the shared prediction layers under six names each,
-and its classifier has 91 columns indexed by COCO's category id, of which 11 mean nothing. MMDetection
-has the 80 columns of the categories that exist, in the order of their ids.
+The official code has other names for its parts, and stores each shared prediction layer under six names. Its
+classifier has 91 columns, one for each COCO category id; 11 of these ids are not used. MMDetection has 80
+columns, for the categories that exist, in the order of their ids.
 """
 
 import re
@@ -16,14 +16,14 @@ from .files import unwrap_in_place
 from .load import drop_classifier, mismatches, replace_in_place
 from .names import BACKBONE, CLASSIFIER, merge, table, translate
 
-# every official file has it; MMDetection's names do not begin with 'transformer.'
+# in every official file; MMDetection has no names that begin with 'transformer.'
 MARK = 'transformer.level_embed'
 UNUSED_COCO_IDS = (0, 12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 COCO_IDS = tuple(i for i in range(91) if i not in UNUSED_COCO_IDS)
 
 _CLASSIFIER = re.compile(r'bbox_head\.cls_branches\.\d+\.')
-# Norms are numbered as they are defined there, and as they are used in MMDetection; bbox_embed's layers are
-# Linear ones, with ReLU between them in MMDetection.
+# The official code numbers norms in the order of their definition, MMDetection in the order of their use.
+# In MMDetection there is a ReLU between the Linear layers of bbox_embed.
 TABLE = table(
     """
     backbone.0.backbone.{r}                     backbone.{r}
@@ -53,7 +53,7 @@ TABLE = table(
 
 
 def mmdet_name(key: str) -> str | None:
-    """Return MMDetection's name of an official one, our name in its backbone; None for an unknown one."""
+    """Return MMDetection's name for an official name (in the backbone: ours), None for an unknown name."""
     name = translate(key, TABLE)
     if name is None or not name.startswith(BACKBONE):
         return name
@@ -63,10 +63,10 @@ def mmdet_name(key: str) -> str | None:
 
 
 def keep_columns(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Leave out the classifier's columns that mean nothing; ``weights`` have MMDetection's names.
+    """Leave out the classifier's unused columns; ``weights`` have MMDetection's names.
 
     Raises:
-        CheckpointError: The classifier has not 91 columns.
+        CheckpointError: The classifier does not have 91 columns.
     """
     kept = dict(weights)
     for key, value in weights.items():
@@ -83,17 +83,17 @@ def convert_deformable_detr(state_dict: dict[str, Any], prefix: str, model: nn.M
     """Translate an official file in place, strictly; leave all others alone.
 
     Args:
-        state_dict: What a loader hands to the detector. A loader that knows no ``'model'`` entry hands the
-            whole file; it is unwrapped, and optimiser and arguments are left out.
-        prefix: Where the detector lies in it.
-        model: The detector. One with another number of classes than COCO's 80 keeps its own classifier:
-            that is fine-tuning.
+        state_dict: What a loader passes to the detector. A loader that does not know the ``'model'`` entry
+            passes the whole file: then the weights are taken out of it, without optimiser and arguments.
+        prefix: Prefix of the detector's names in it.
+        model: The detector. If its number of classes is not COCO's 80, it keeps its own classifier
+            (fine-tuning).
 
     Returns:
         Whether it was an official file.
 
     Raises:
-        CheckpointError: Anything is unknown, missing, unexpected, or of another shape, or two names of one
+        CheckpointError: A name is unknown, missing or unexpected, a shape is wrong, or two names of one
             shared tensor of the backbone hold different values.
     """
     inner = {k[len(prefix) :]: v for k, v in state_dict.items() if k.startswith(prefix)}

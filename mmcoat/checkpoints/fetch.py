@@ -1,10 +1,9 @@
-"""Fetch files into PyTorch's hub cache: one process at a time, resumed when broken off, verified before use.
+"""Fetch files into PyTorch's hub cache: one process at a time, resumed if interrupted, verified before use.
 
-``torch.hub.download_url_to_file`` would be shorter, but has no timeout, waits for a server that sends a byte
-now and then as long as that likes, and takes a file that was cut off for a whole one where no hash is known.
-So the loop that copies is ours. Going on where a download broke off adds some fifteen lines to it:
-worth it, for detectors have hundreds of megabytes, and a slow server that was given up would start from
-nothing each time.
+``torch.hub.download_url_to_file`` would be shorter, but it has no timeout, waits forever for a server that
+sends a byte now and then, and accepts a truncated file if no hash is known. So the copy loop is ours.
+Resuming an interrupted download adds some fifteen lines to it. It is worth them: detectors have hundreds of
+megabytes, and without it every attempt at a slow server would start from zero.
 """
 
 import concurrent.futures
@@ -26,24 +25,24 @@ from mmengine.logging import print_log
 from .errors import CheckpointError
 from .published import SCHEME, Published, find_published
 
-ATTEMPTS = 3  # of one call, each going on where the last broke off
+ATTEMPTS = 3  # in one call; each continues where the last one stopped
 CHUNK = 1 << 20
 TIMEOUT = 30.0  # seconds without a byte
-PATIENCE = 60.0  # seconds until a server has answered, and in which each LEAST bytes must come
-LEAST = 256 * 1024  # 4 kB/s: whoever has less gets the file elsewhere and places it by hand
+PATIENCE = 60.0  # seconds for a server's answer, and for each LEAST bytes that follow
+LEAST = 256 * 1024  # 4 kB/s: with a slower connection, get the file elsewhere and place it by hand
 _DATE = re.compile(r'(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])')
 
 
 class WrongHashError(CheckpointError):
-    """A file is not the one that its name promises."""
+    """A file does not have the hash that is expected of it."""
 
 
 class _TransferError(Exception):
-    """The connection ended early, or is too slow; what has come is kept."""
+    """The connection ended early, or is too slow; the received part is kept."""
 
 
 def cache_dir() -> Path:
-    """Return the folder that PyTorch's hub keeps its files in (``TORCH_HOME`` moves it)."""
+    """Return the folder of PyTorch's hub files (``TORCH_HOME`` moves it)."""
     return Path(torch.hub.get_dir()) / 'checkpoints'
 
 
@@ -53,9 +52,9 @@ def is_remote(source: str | Path) -> bool:
 
 
 def hash_in_name(name: str) -> str | None:
-    """Return the first digits of a SHA-256 that a file name ends in, by PyTorch's and OpenMMLab's convention.
+    """Return the first digits of a file's SHA-256, which PyTorch and OpenMMLab put at the end of its name.
 
-    ``model-1a2b3c4d.pth`` has them; ``model-20241231.pth`` has a date, which few hashes look like.
+    ``model-1a2b3c4d.pth`` has such digits; those of ``model-20241231.pth`` are taken for a date.
     """
     match = re.search(r'-([0-9a-f]{8,64})\.\w+$', name)
     return match[1] if match and not _DATE.fullmatch(match[1]) else None
@@ -67,12 +66,13 @@ def fetch(source: str) -> Path:
     Several processes may ask at once: one of them on a machine downloads, the others wait for it.
 
     Args:
-        source: ``mmcoat://NAME``, an official URL (both have the hub mirror as second source, where there is
-            one), or any http(s) URL. A URL whose file name ends in ``-HASH`` is verified against it; a
-            file without known hash gets a folder of its own in the cache, because such names recur.
+        source: ``mmcoat://NAME``, an official URL, or any other http(s) URL. For the first two the hub mirror
+            is the second source, if there is one. If the URL's file name ends in ``-HASH``, the file is
+            verified against that hash. A file without known hash gets its own folder in the cache, because
+            different files can have the same name.
 
     Raises:
-        CheckpointError: Unknown name, nothing to be had, or a hash that is not the expected one.
+        CheckpointError: The name is unknown, no source has the file, or its hash is wrong.
     """
     entry = find_published(source)
     if entry is not None:
@@ -86,10 +86,10 @@ def fetch(source: str) -> Path:
 
 
 def fetch_published(entry: Published) -> Path:
-    """Return the local path of a published file: the authors', or else the mirror's.
+    """Return the local path of a published file, from the authors' server or else from the mirror.
 
     Raises:
-        CheckpointError: Neither is to be had, or the authors' file has the wrong hash.
+        CheckpointError: No source has the file, or the authors' file has the wrong hash.
     """
     try:
         return fetch_file(entry.url, cache_dir() / entry.file_name, entry.sha256)
@@ -112,25 +112,25 @@ def fetch_published(entry: Published) -> Path:
 def fetch_file(url: str, path: Path, sha256: str | None = None) -> Path:
     """Return ``path``, downloaded from ``url`` if it does not exist yet.
 
-    An incomplete download stays beside it as ``.part``, and a later call goes on from there (without a known
-    hash it starts again, for the file may have changed meanwhile).
+    An incomplete download stays beside it as ``.part``, and a later call resumes it. Without a known hash the
+    download starts again, because the file may have changed.
 
     Args:
         url: http(s) address.
-        path: Where the file belongs.
+        path: Where to store the file.
         sha256: First digits of its SHA-256, None if they are not known.
 
     Raises:
         WrongHashError: The file has another hash. It is not deleted.
-        CheckpointError: It cannot be downloaded; says where to place it by hand.
+        CheckpointError: It cannot be downloaded; the message says where to place it by hand.
     """
     if not path.is_file():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f'{path}.lock'):
-                if not path.is_file():  # nor brought by the process that held the lock
+                if not path.is_file():  # the lock's last holder has not downloaded it
                     _download(url, path, sha256)
-        except OSError as error:  # of the cache; those of the network are treated in _download
+        except OSError as error:  # errors of the cache; _download handles those of the network
             raise CheckpointError(f'cannot write {path} for {url}: {error}') from None
     _verify(path, sha256, f'delete {path} to fetch {url} again')
     return path
@@ -157,7 +157,7 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
         if not resumed:
             aside = part.with_suffix(f'.{_sha256(part)[:8]}.bad')
             _verify(part.replace(aside), sha256, f'it came from {url}')
-        part.unlink()  # the old piece may be of another version of the file: once more, from the start
+        part.unlink()  # the old part may come from another version of the file: start again
     raise CheckpointError(
         f'the download of {url} broke off {ATTEMPTS} times ({broken}); run it again, or {remedy}'
     )
@@ -186,8 +186,8 @@ def _transfer(url: str, part: Path) -> None:
     """Download ``url`` to ``part``, or the rest of it.
 
     Raises:
-        _TransferError: It ended before the end, was too slow, or does not go on from what has come.
-        OSError: No connection, or a refusal of the server.
+        _TransferError: The transfer stopped early, was too slow, or does not continue the received part.
+        OSError: No connection, or the server refuses.
     """
     start = part.stat().st_size if part.is_file() else 0
     headers = {'User-Agent': 'mmcoat', **({'Range': f'bytes={start}-'} if start else {})}
@@ -196,8 +196,8 @@ def _transfer(url: str, part: Path) -> None:
     except urllib.error.HTTPError as error:
         if error.code != 416 or not start:
             raise
-        part.unlink()  # as long as the file, or longer: no piece of it
-        raise _TransferError('more had come before than the file has') from None
+        part.unlink()  # as long as the file or longer, so not a part of it
+        raise _TransferError('the earlier part is longer than the file') from None
     with response:
         if not response.headers.get('Content-Range', '').startswith(f'bytes {start}-'):
             start = 0  # the server sends the whole file again
@@ -208,9 +208,9 @@ def _transfer(url: str, part: Path) -> None:
 
 
 def _open(request: urllib.request.Request) -> Any:
-    """Return the response to ``request``; give up after PATIENCE, whatever the server sends meanwhile.
+    """Return the response to ``request``; give up after PATIENCE seconds, even if the server still sends.
 
-    ``urlopen``'s own timeout starts again at each byte. A thread that waits for such a server holds nothing.
+    ``urlopen``'s own timeout restarts at each byte. The abandoned thread holds no lock and no file.
     """
     answer: concurrent.futures.Future = concurrent.futures.Future()
 
@@ -230,7 +230,7 @@ def _open(request: urllib.request.Request) -> Any:
 def _copy(
     response: http.client.HTTPResponse, file: BinaryIO, done: int, total: int | None, name: str
 ) -> None:
-    # here, not above: importing mmcoat stays quick
+    # imported here so that importing mmcoat stays quick
     from rich import progress as rich
     from rich.console import Console
 

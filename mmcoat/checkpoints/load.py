@@ -1,8 +1,7 @@
 """Put weights into models, strictly: whatever does not fit is an error that says what the file holds.
 
-MMEngine's loaders hand official files to a model as they are, so models translate the names
-while they load (the functions ``..._in_place``). So tools, ``load_from`` and inferencers take such files as
-they are.
+MMEngine's loaders pass official files to a model unchanged, so models translate the names while they load
+(the functions ``..._in_place``). So tools, ``load_from`` and inferencers accept official files.
 """
 
 import re
@@ -18,20 +17,21 @@ from .errors import CheckpointError
 
 FIRST_CONV = 'stages.0.patch_embed.proj.weight'
 PRETRAINED_KEYS = ('type', 'checkpoint', 'prefix', 'map_location', 'new_stages')
-# What a scale owns, and the number of that scale.
+# Parameters that belong to one scale; the group is the number of the scale.
 SCALE = re.compile(r'(?:stages|parallel_blocks\.\d+\.branches)\.(\d+)\.')
 
 
 def load_pretrained(model: nn.Module, entry: Mapping[str, Any]) -> None:
-    """Load what an ``init_cfg`` of type Pretrained names into a CoaT backbone.
+    """Load the checkpoint of an ``init_cfg`` of type Pretrained into a CoaT backbone.
 
     Args:
         model: The backbone.
-        entry: ``type`` and ``checkpoint``, and maybe ``prefix`` and ``new_stages`` of :func:`load_backbone`.
+        entry: ``type`` and ``checkpoint``; optional are ``prefix`` and ``new_stages`` of
+            :func:`load_backbone`.
 
     Raises:
         CheckpointError: The weights do not fit.
-        ValueError: An unknown key, or ``new_stages`` that is neither True nor False.
+        ValueError: A key is unknown, or ``new_stages`` is not True or False.
     """
     unknown = set(entry) - set(PRETRAINED_KEYS)
     if unknown:
@@ -48,15 +48,15 @@ def load_backbone(
     """Load a CoaT backbone's weights from an official, timm, MMDetection or own file.
 
     Args:
-        model: The backbone; left as it was when the file does not fit.
+        model: The backbone; not changed if the file does not fit.
         source: File or URL.
-        prefix: Where the backbone lies in the file, for example ``backbone.``; found when None.
-        new_stages: Let the model have stages after the file's last one. They keep their initial values, and
-            the log names their parameters; everything else must fit as always.
+        prefix: Prefix of the backbone's names in the file, for example ``backbone.``; None finds it.
+        new_stages: Allow the model to have stages after the file's last one. They keep their initial values,
+            and the log names their parameters. Everything else must fit as usual.
 
     Raises:
-        CheckpointError: The file cannot be read, or anything in it is missing, unexpected, of another shape
-            or no finite floating point number. The message says what the file holds.
+        CheckpointError: The file cannot be read, a tensor is missing, unexpected or of another shape, or a
+            value is not a finite floating point number. The message says what the file holds.
     """
     state_dict = files.find_state_dict(files.read_checkpoint(source), source)
     inner = _backbone_part(state_dict, prefix, source)
@@ -82,7 +82,7 @@ def load_backbone(
 
 
 def _new_scales(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what the model has of the scales after the last one that ``weights`` have anything of."""
+    """Return the model's parameters of all scales after the last scale in ``weights``."""
     held = [int(match[1]) for match in map(SCALE.match, weights) if match]
     return {
         key: value
@@ -113,10 +113,11 @@ def _backbone_part(
 
 
 def _adapt_in_channels(weights: dict[str, Tensor], in_channels: int) -> None:
-    """Make RGB filters serve another number of channels, in place.
+    """Change RGB filters to another number of input channels, in place.
 
-    One channel gets the sum over RGB, the response to a grey image. Other numbers get the RGB filters in
-    turn (R, G, B, R...), scaled by 3 / in_channels so that the response keeps its magnitude.
+    One channel gets the sum over RGB: its response is that of the RGB filters to a grey image. Other numbers
+    of channels get the RGB filters in turn (R, G, B, R...), scaled by 3 / in_channels to keep the response's
+    magnitude.
     """
     weight = weights.get(FIRST_CONV)
     if weight is None or weight.dim() != 4 or weight.shape[1] != 3 or in_channels == 3:
@@ -129,10 +130,10 @@ def _adapt_in_channels(weights: dict[str, Tensor], in_channels: int) -> None:
 
 
 def convert_in_place(state_dict: dict[str, Any], prefix: str, model: nn.Module) -> None:
-    """Translate the official names of a backbone under ``prefix`` of ``state_dict``; leave all others alone.
+    """Translate a backbone's official names under ``prefix`` of ``state_dict``; change nothing else.
 
     Raises:
-        CheckpointError: The official weights do not fit. MMEngine's loader would log that and go on.
+        CheckpointError: The official weights do not fit. MMEngine's loader would only log that and continue.
     """
     if prefix + names.OFFICIAL_MARK not in state_dict:
         return
@@ -150,11 +151,12 @@ def convert_in_place(state_dict: dict[str, Any], prefix: str, model: nn.Module) 
 def classifier_in_place(state_dict: dict[str, Any], prefix: str = '') -> None:
     """Give the weights of an official or timm classifier the names of an MMPretrain ``ImageClassifier``.
 
-    Only moves them under ``backbone.`` and ``head.fc.``; the backbone translates its own names when it loads.
+    This only adds the prefixes ``backbone.`` and ``head.fc.``; the backbone translates its own names when it
+    loads.
 
     Args:
-        state_dict: What is being loaded; changed in place, and left alone when it is not of this form.
-        prefix: Where the classifier lies in it.
+        state_dict: What is being loaded; changed in place, but only if it has this form.
+        prefix: Prefix of the classifier's names in it.
     """
     if not prefix:
         files.unwrap_in_place(state_dict)
@@ -164,12 +166,12 @@ def classifier_in_place(state_dict: dict[str, Any], prefix: str = '') -> None:
         name = key[len(prefix) :]
         if name.startswith(names.HEAD):
             state_dict[prefix + names.OWN_HEAD + name[len(names.HEAD) :]] = state_dict.pop(key)
-        elif names.translate(name) is not None:  # an unknown one stays: a strict load will name it
+        elif names.translate(name) is not None:  # strict loading reports unknown names
             state_dict[prefix + names.BACKBONE + name] = state_dict.pop(key)
 
 
 def replace_in_place(state_dict: dict[str, Any], prefix: str, weights: Mapping[str, Any]) -> None:
-    """Put ``weights`` in the place of everything under ``prefix``."""
+    """Replace everything under ``prefix`` by ``weights``."""
     for key in [key for key in state_dict if key.startswith(prefix)]:
         del state_dict[key]
     state_dict.update({prefix + key: value for key, value in weights.items()})
@@ -178,7 +180,7 @@ def replace_in_place(state_dict: dict[str, Any], prefix: str, weights: Mapping[s
 def drop_classifier(
     weights: Mapping[str, Tensor], model: nn.Module, prefix: str = ''
 ) -> dict[str, Tensor]:
-    """Leave out a classifier's tensors under ``prefix`` that ``model`` has no place for, and nothing else."""
+    """Leave out only those classifier tensors under ``prefix`` for which ``model`` has no parameter."""
     expected = model.state_dict().keys()
     return {
         key: value
@@ -189,7 +191,7 @@ def drop_classifier(
 
 
 def mismatches(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """Return what keeps ``weights`` from loading into ``expected``, in words."""
+    """Return in words why ``weights`` do not load into ``expected``."""
     shapes = [
         f'{key} is {tuple(weights[key].shape)} instead of {tuple(value.shape)}'
         for key, value in expected.items()

@@ -1,9 +1,8 @@
-"""Parameter names: one table between the official code's and mmcoat's, read in both directions.
+"""Parameter names: one table translates between the official code and mmcoat, in both directions.
 
-timm, MMDetection 2.x, Detectron2 and Deformable DETR hold a backbone under the official names, with something
-before them. Official files hold shared modules under several names (each block repeats its stage's position
-encodings, a parallel block its MLP); here every tensor has one name. Aliases are checked to be equal
-before they are dropped.
+Files of timm, MMDetection 2.x, Detectron2 and Deformable DETR have the official names with a prefix. Official
+files hold shared modules under several names (each block repeats its stage's position encodings, a parallel
+block its MLP); here every tensor has one name. Aliases are checked to be equal before they are dropped.
 """
 
 import re
@@ -16,14 +15,14 @@ from mmcoat.arch import ARCH_ZOO
 
 from .errors import CheckpointError
 
-OFFICIAL_MARK = 'cls_token1'  # every official file has it, no file of ours
+OFFICIAL_MARK = 'cls_token1'  # in every official file, in none of ours
 OWN_MARK = 'stages.0.cls_token'
-BACKBONE = 'backbone.'  # before a backbone's names in the models of the toolboxes
+BACKBONE = 'backbone.'  # prefix of a backbone's names in toolbox models
 HEAD, OWN_HEAD = (
     'head.',
     'head.fc.',
 )  # a classifier's Linear: official, and MMPretrain's LinearClsHead
-# What a backbone without use for it leaves out: the classifier, and the final norms of the class embedding.
+# What a backbone leaves out if it does not use them: the classifier, and the class embedding's final norms.
 CLASSIFIER = re.compile(r'(norms\.\d+|aggregate|head)\.')
 
 # {s}: stage, {b}: serial block, {p}: parallel block, {i}: convolution of the CRPE.
@@ -33,11 +32,11 @@ _FIELDS = {**_PLAIN, **_PARTS, 'w': 'weight|bias', 'c': 'encoder|decoder', 'r': 
 
 
 class Template:
-    """A pattern of names such as ``cls_token{s}``: finds the fields in a name, and makes a name of fields.
+    """A pattern of names such as ``cls_token{s}``: reads the fields of a name, and makes a name from fields.
 
     Args:
         text: The pattern.
-        first_stage: Number that the first stage has in these names; in the fields it is 0.
+        first_stage: Number of the first stage in these names; in the fields it is 0.
     """
 
     def __init__(self, text: str, first_stage: int = 0):
@@ -47,12 +46,12 @@ class Template:
         self._regex = re.compile(pattern)
 
     def match(self, name: str) -> dict[str, str] | None:
-        """Return the fields of ``name``, None where it is not of this pattern."""
+        """Return the fields of ``name``, None if it does not match."""
         found = self._regex.fullmatch(name)
         return found and self._shift(found.groupdict(), -self.first_stage)
 
     def fill(self, fields: Mapping[str, str]) -> str:
-        """Return the name that has these fields."""
+        """Return the name with these fields."""
         return self.text.format(**self._shift(fields, self.first_stage))
 
     @staticmethod
@@ -70,8 +69,8 @@ def table(text: str, first_stage: int = 0) -> Table:
     return [(Template(foreign, first_stage), Template(own)) for foreign, own in rows]
 
 
-# The table: official, ours. Where ours recur, the first row is the tensor and the others are its aliases. A
-# field that only the official name has counts through the blocks or scales that share the tensor.
+# The table: official name, our name. If our name is in several rows, the first row is the tensor and the
+# others are its aliases. A field that only the official name has numbers the blocks or scales that share it.
 TABLE = table(
     """
     cls_token{s}                                                 stages.{s}.cls_token
@@ -98,7 +97,7 @@ _BLOCKS = (
 
 
 def translate(name: str, names: Table = TABLE) -> str | None:
-    """Return our name of an official one, None for a name that the official backbone does not have."""
+    """Return our name for an official name, None if the official backbone has no such name."""
     for official, own in names:
         fields = official.match(name)
         if fields is not None:
@@ -107,16 +106,16 @@ def translate(name: str, names: Table = TABLE) -> str | None:
 
 
 def is_own_name(name: str) -> bool:
-    """Say whether a CoaT backbone of ours, of any number of stages, can have a tensor of that name."""
+    """Return whether a CoaT backbone of ours, with any number of stages, can have a tensor of that name."""
     return any(own.match(name) is not None for _, own in TABLE)
 
 
 def official_names(name: str, places: list[dict[str, str]]) -> list[str]:
-    """Return the official name of one of ours, and then its aliases.
+    """Return the official name for one of ours, followed by its aliases.
 
     Args:
         name: Name in a backbone of ours.
-        places: Of that backbone, as :func:`find_places` returns them.
+        places: The places in that backbone, as :func:`find_places` returns them.
     """
     found = []
     for official, own in TABLE:
@@ -133,7 +132,7 @@ def official_names(name: str, places: list[dict[str, str]]) -> list[str]:
 
 
 def find_places(names: Iterable[str]) -> list[dict[str, str]]:
-    """Return where blocks are: stage and number of each serial one, number and scale of each parallel one."""
+    """Return the place of each block: (stage, number) of a serial one, (number, scale) of a parallel one."""
     found = {}
     for name in names:
         for mark in _BLOCKS:
@@ -145,7 +144,7 @@ def find_places(names: Iterable[str]) -> list[dict[str, str]]:
 
 
 def own_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return ``state_dict`` under our names; names that are not official stay as they are.
+    """Return ``state_dict`` under our names; names that are not official do not change.
 
     Raises:
         CheckpointError: Two names of one shared tensor hold different values.
@@ -158,17 +157,17 @@ def own_state_dict(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def merge(
     state_dict: Mapping[str, Tensor], names: Mapping[str, str]
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Rename tensors; of those that get one name, keep the first.
+    """Rename tensors; if several get the same name, keep the first.
 
     Args:
         state_dict: Tensors by their old names.
-        names: New name of each old one.
+        names: New name for each old one.
 
     Returns:
         {new name: tensor}, and {new name: old name of the tensor that was kept}.
 
     Raises:
-        CheckpointError: Tensors of one new name are not equal.
+        CheckpointError: Tensors with the same new name are not equal.
     """
     result: dict[str, Tensor] = {}
     source: dict[str, str] = {}
@@ -189,7 +188,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def guess_arch(state_dict: Mapping[str, Tensor]) -> str:
-    """Say in words which arch the weights (under our names) seem to be of."""
+    """Describe the arch of the weights (under our names), as far as they tell it."""
     places = find_places(state_dict)
     dims, depths, stage = [], [], 0
     while f'stages.{stage}.cls_token' in state_dict:

@@ -1,4 +1,4 @@
-"""Make a file to give away from a training checkpoint."""
+"""Turn a training checkpoint into a file to publish."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +11,8 @@ from mmcoat.version import __version__
 
 from .files import HOLDERS, check_numbers, find_state_dict, read_checkpoint, write_checkpoint
 
-# What is kept of MMEngine's meta: inferencers need the classes. Its config text and environment hold
-# paths of the machine.
+# The part of MMEngine's meta that is kept: inferencers need the classes. Its config text and environment
+# contain paths of this machine, so they are left out.
 META_KEYS = ('dataset_meta', 'epoch', 'iter', 'mmengine_version')
 _DROP = object()
 
@@ -21,20 +21,20 @@ def publish(source: str, target: Path, force: bool = False) -> tuple[Path, list[
     """Strip a checkpoint to its weights and name it by its hash.
 
     Args:
-        source: File of a training, URL or ``mmcoat://NAME``.
+        source: Checkpoint file, URL or ``mmcoat://NAME``.
         target: File to write; ``x.pth`` becomes ``x-<first 8 hex digits of its SHA-256>.pth``.
-        force: Overwrite a file of that name.
+        force: Overwrite an existing file of that name.
 
     Returns:
         The path, and the keys of the checkpoint that were left out.
 
     Raises:
-        CheckpointError: Unreadable, no weights in it, or the file exists.
+        CheckpointError: The source cannot be read or has no weights, or the target exists.
     """
     checkpoint = read_checkpoint(source)
     weights = find_state_dict(checkpoint, source)
     check_numbers(weights, source)
-    # A tensor that is a view would carry its whole storage along.
+    # A tensor that is a view would save its whole storage.
     weights = {key: value.detach().contiguous().clone() for key, value in weights.items()}
     plain = {'state_dict': weights, 'meta': _plain_meta(checkpoint.get('meta'))}
     path = write_checkpoint(plain, target, force, add_hash=True)
@@ -50,7 +50,7 @@ def _plain_meta(meta: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return ``value`` as plain Python objects, without whatever cannot be."""
+    """Return ``value`` as plain Python objects; parts that cannot be converted are left out."""
     if isinstance(value, np.ndarray | np.generic | Tensor):
         return value.tolist()
     if isinstance(value, Mapping):

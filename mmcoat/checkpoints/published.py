@@ -1,6 +1,7 @@
 """The authors' files: 8 ImageNet classifiers, 12 instance segmenters, 2 detectors, 6 files of Detectron2.
 
-Of the last, which the authors call deprecated, only the backbone loads: the heads are Detectron2's.
+Only the backbone of a Detectron2 file loads, because its heads are Detectron2's; the authors call these files
+deprecated.
 
 Names, hashes and mirrors are those of the official repository (``https://github.com/mlpc-ucsd/CoaT``) and
 of timm's hub. An official file name ends in the first 8 hex digits of its SHA-256.
@@ -27,8 +28,8 @@ class Published:
         task: One of :data:`TASKS`.
         url: Where the authors keep it.
         sha256: First 8 hex digits of the file's SHA-256.
-        mirror: The same weights in timm's form, or None. Their hash is not published: what comes from there
-            is verified only by loading it strictly.
+        mirror: The same weights in timm's form, or None. Their hash is not published, so a file from there is
+            verified only by strict loading.
     """
 
     name: str
@@ -40,12 +41,12 @@ class Published:
 
     @property
     def file_name(self) -> str:
-        """Name of the authors' file, and of its place in the cache."""
+        """Name of the authors' file; the file in the cache has the same name."""
         return self.url.rsplit('/', 1)[-1]
 
     @property
     def mirror_file_name(self) -> str | None:
-        """Name of the mirror's file in the cache; on the hub all are called model.safetensors."""
+        """Name of the mirror's file in the cache; on the hub every file is called model.safetensors."""
         return self.mirror and f'timm-{self.mirror.split("/")[4]}.safetensors'
 
 
@@ -123,7 +124,7 @@ PUBLISHED = (
 
 
 def list_published(task: str | None = None, arch: str | None = None) -> list[Published]:
-    """Return the published files, all of them or those of a task or an arch.
+    """Return all published files, or those of a task or an arch.
 
     Raises:
         ValueError: ``task`` or ``arch`` has no published file.
@@ -137,12 +138,12 @@ def list_published(task: str | None = None, arch: str | None = None) -> list[Pub
 
 
 def find_published(source: str) -> Published | None:
-    """Return the file that ``mmcoat://NAME`` or an official URL stands for, None for another URL or path.
+    """Return the published file of ``mmcoat://NAME`` or of an official URL, None for another URL or a path.
 
-    NAME is the short name, or the official file's with or without hash and ``.pth``.
+    NAME is the short name, or the official file's name with or without hash and ``.pth``.
 
     Raises:
-        CheckpointError: ``mmcoat://`` with an unknown name.
+        CheckpointError: The name after ``mmcoat://`` is unknown.
     """
     if not source.startswith(SCHEME):
         return next((entry for entry in PUBLISHED if entry.url == source), None)

@@ -1,4 +1,4 @@
-"""What a pickle may build, and the guard that holds MMEngine's loaders to it."""
+"""The objects that a pickle may build, and the guard that restricts MMEngine's loaders to them."""
 
 import argparse
 import functools
@@ -22,9 +22,9 @@ _STATISTICS = ('min', 'max', 'current', 'mean')
 
 
 def _history_statistic(owner: Any, name: str) -> Any:
-    """Stand in for ``getattr``, by which MMEngine's HistoryBuffer pickles references to its own methods.
+    """Replace ``getattr``, with which MMEngine's HistoryBuffer pickles references to its own methods.
 
-    The real ``getattr`` would lead a file to anything, by way of ``__self__`` or ``__globals__``.
+    With the real ``getattr`` a file could reach any object, through ``__self__`` or ``__globals__``.
     """
     if owner is HistoryBuffer and name in _STATISTICS:
         return getattr(HistoryBuffer, name)
@@ -32,11 +32,11 @@ def _history_statistic(owner: Any, name: str) -> Any:
 
 
 def allow_safe_globals() -> None:
-    """Let PyTorch's restricted unpickler build what official and MMEngine files hold beside tensors.
+    """Allow PyTorch's restricted unpickler to build what official and MMEngine files hold beside tensors.
 
     Official files hold an ``argparse.Namespace``; MMEngine's training state holds ``HistoryBuffer`` and
     numpy arrays and scalars, which MMEngine 0.10.7 cannot read back under torch >= 2.6 without this.
-    None of these runs code when it is built. numpy's two are allowed under the names of numpy 1 and 2.
+    None of these runs code when it is built. The two of numpy are allowed under their names in numpy 1 and 2.
     """
     core = 'numpy._core' if np.lib.NumpyVersion(np.__version__) >= '2.0.0' else 'numpy.core'
     multiarray = importlib.import_module(f'{core}.multiarray')
@@ -61,15 +61,15 @@ def refusal(error: Exception) -> str:
 
 
 def guard_mmengine(read: Callable[[str], Any]) -> None:
-    """Make every road on which MMEngine opens a checkpoint a safe one; ``mmcoat://NAME`` works there, too.
+    """Make every way in which MMEngine opens a checkpoint safe, and make ``mmcoat://NAME`` work there.
 
     Files and URLs go to ``read``. Other schemes (``torchvision://``, ``open-mmlab://``, those of other
-    packages) keep their loaders, and PyTorch is held to its restricted unpickler meanwhile: MMEngine of the
-    OneDL line would open a file with all its code when the restricted way fails.
+    packages) keep their loaders, but PyTorch uses only its restricted unpickler meanwhile. Without that, the
+    OneDL line's MMEngine would run the code in a file when the restricted unpickler refuses it.
     """
 
     def load_from_mmcoat(filename: str, map_location: Any = None) -> Any:
-        # In CPU memory, whatever map_location says: loading copies tensors to the model's device.
+        # Always into CPU memory, whatever map_location says: loading copies tensors to the model's device.
         return read(filename)
 
     prefixes = ('', 'http://', 'https://', SCHEME, SITE)
@@ -91,7 +91,7 @@ def guard_mmengine(read: Callable[[str], Any]) -> None:
 
 @contextmanager
 def _restricted() -> Iterator[None]:
-    """Hold ``torch.load`` to its restricted unpickler, whatever its callers ask for."""
+    """Force ``torch.load`` to use its restricted unpickler, whatever its callers ask for."""
     allow_safe_globals()
     name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'  # PyTorch reads it at each call
     before = os.environ.get(name)

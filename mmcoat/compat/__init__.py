@@ -1,6 +1,6 @@
-"""MMCV's operators without a compiler: those that mmcoat's configs use, in PyTorch.
+"""MMCV's operators without a compiler: PyTorch versions of those that mmcoat's configs use.
 
-A leaf: it imports nothing else of mmcoat.
+This package imports nothing else of mmcoat.
 """
 
 from .extension import OPERATORS, Extension, MissingOperatorError, use_pytorch_ops

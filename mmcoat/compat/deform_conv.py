@@ -10,7 +10,7 @@ from .gather import corners, weighted_rows
 
 
 class _Window(NamedTuple):
-    """What a convolution has besides its weight; each pair is height, width."""
+    """The settings of a convolution besides its weight; each pair is (height, width)."""
 
     stride: tuple[int, int]
     padding: tuple[int, int]
@@ -32,18 +32,19 @@ def modulated_deform_conv_forward(
     with_bias: bool,
     **window: int,
 ) -> None:
-    """Convolve at shifted points, each with a factor; ``mmcv._ext``'s signature.
+    """Convolve at shifted points, each with a factor; the signature is that of ``mmcv._ext``.
 
     Args:
         maps: (B, C, H, W)
         weight: (O, C / groups, h, w)
-        bias: (O,); counts only ``with_bias``.
-        ones, columns: Memory that the compiled operator uses; not touched here.
+        bias: (O,); used only with ``with_bias``.
+        ones, columns: Buffers for the compiled operator; not used here.
         offset: Shift of each point, y and x, (B, offset groups * h * w * 2, H', W').
         mask: Factor of each point, (B, offset groups * h * w, H', W').
         output: Receives the result, (B, O, H', W').
         with_bias: Whether the bias is added.
-        window: kernel_h, stride_h, pad_h, dilation_h and the same with w, group, deformable_group.
+        window: kernel_h and kernel_w, stride_h, ..., dilation_w in MMCV's order; then group,
+            deformable_group.
     """
     result = _convolve(maps, weight, offset, mask, _modulated_window(window))
     output.copy_(result + bias[:, None, None] if with_bias else result)
@@ -86,7 +87,7 @@ def deform_conv_forward(
     im2col_step: int,
     **window: int,
 ) -> None:
-    """Convolve at shifted points; as the modulated form, without factors and bias.
+    """Convolve at shifted points: the modulated form without factors and bias.
 
     ``window`` holds kH, dH (stride), padH, dilationH and the same with W, group, deformable_group.
     """
@@ -161,7 +162,7 @@ def _convolve(
     columns = _columns(maps, offset, mask, kernel, window)  # (B * L, G, K, C / G)
     groups, out_channels = window.groups, len(weight)
     if groups == 1:
-        # (O, C, h, w) -> (G, K, C / G, O), flattened but for O
+        # (O, C, h, w) -> (G, K, C / G, O), flattened except for O
         weight = weight.reshape(out_channels, window.offset_groups, -1, columns.shape[2])
         result = columns.flatten(1) @ weight.permute(1, 3, 2, 0).reshape(-1, out_channels)
     else:
@@ -181,7 +182,7 @@ def _columns(
     kernel: torch.Size,
     window: _Window,
 ) -> Tensor:
-    """Return what each output pixel sees at its K = h * w points, (B * H' * W', G, K, C / G)."""
+    """Return the input values at the K = h * w points of each output pixel, (B * H' * W', G, K, C / G)."""
     batch, channels, height, width = maps.shape
     groups, size = window.offset_groups, _output_size(maps, kernel, window)
     # (B, C, H, W) -> (B * G * H * W, C / G)
@@ -211,15 +212,15 @@ def _output_size(maps: Tensor, kernel: torch.Size, window: _Window) -> list[int]
 
 
 def _per_point(values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Return the numbers of each output pixel's points.
+    """Return the values for the points of each output pixel.
 
-    NOTE: DyHead hands over offsets and factors of a map that is larger than the output. The compiled
-    operator reads them as if they had the output's size: the first numbers of each image's memory.
-    Detectors are trained with that, so that it is the same here.
+    NOTE: DyHead passes offsets and factors of a map that is larger than the output. The compiled operator
+    reads them as if they had the output's size: it takes the first numbers of each image's memory. Detectors
+    are trained with this behaviour, so this function does the same.
 
     Args:
         values: Offsets or factors, (B, ...).
-        shape: G, K, n, H', W': how each image's numbers are read.
+        shape: G, K, n, H', W': the shape in which each image's numbers are read.
 
     Returns:
         (B, H', W', G, K, n)
@@ -237,7 +238,7 @@ def _per_point(values: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _grid(shifts: Tensor, axis: int, kernel: torch.Size, window: _Window) -> Tensor:
-    """Return where unshifted points lie on one axis, (H', 1, 1, K) or (1, W', 1, K)."""
+    """Return the positions of the unshifted points on one axis, (H', 1, 1, K) or (1, W', 1, K)."""
     count = shifts.shape[1 + axis]
     start = torch.arange(count, device=shifts.device) * window.stride[axis] - window.padding[axis]
     point = torch.arange(kernel[0] * kernel[1], device=shifts.device)
@@ -253,7 +254,7 @@ def _gradients(
     window: _Window,
     wanted: tuple[bool, ...] = (True, True, True, True),
 ) -> tuple[Tensor, ...]:
-    """Return the gradients of those of maps, weight, offset and mask that are wanted."""
+    """Return the requested gradients among those of maps, weight, offset and mask."""
     flags = (*wanted, False)[:4]
     leaves = [
         t if t is None else t.detach().requires_grad_(flag)

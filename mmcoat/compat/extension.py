@@ -1,4 +1,4 @@
-"""A module in the place of ``mmcv._ext``, and its installation."""
+"""A module that replaces ``mmcv._ext``, and its installation."""
 
 import importlib
 import sys
@@ -42,20 +42,20 @@ OPERATORS: dict[str, Callable] = {
 
 
 class MissingOperatorError(NotImplementedError):
-    """An operator of MMCV was called that is neither compiled nor among mmcoat's own."""
+    """An MMCV operator was called that is not compiled and that mmcoat does not have either."""
 
 
 class Extension(ModuleType):
-    """What MMCV takes for its compiled module: our operators, and an error for each other one.
+    """The module that MMCV uses as its compiled one: our operators, and an error for every other operator.
 
-    MMCV's files ask for all of their operators by name when they are imported, so that every name
-    is there; an operator that is not ours raises when it is called.
+    MMCV's files look up all their operators by name when they are imported, so every name must exist. An
+    operator that is not ours raises an error when it is called.
     """
 
     def __init__(self) -> None:
         super().__init__(NAME, 'MMCV operators in PyTorch, from mmcoat.compat.')
-        # importlib.util.find_spec, by which MMEngine and MMCV look for operators, wants a spec, and
-        # pkgutil.find_loader of MMEngine 0.10 a loader in it
+        # MMEngine and MMCV look for operators with importlib.util.find_spec, which needs a spec. MMEngine
+        # 0.10 uses pkgutil.find_loader, which needs a loader in the spec.
         self.__spec__ = ModuleSpec(NAME, Loader(), origin='mmcoat.compat')
         self.__dict__.update(OPERATORS)
 
@@ -70,14 +70,13 @@ class Extension(ModuleType):
 
 
 def use_pytorch_ops(force: bool = False) -> bool:
-    """Let MMCV use mmcoat's operators where its own are not compiled; logs one line if it does.
+    """Make MMCV use mmcoat's operators if its own are not compiled; log one line if so.
 
-    Call it before models are built, best before MMDetection or MMSegmentation is imported. Where
-    MMCV has compiled operators, working or not, nothing changes.
+    Call it before models are built, best before MMDetection or MMSegmentation is imported. If MMCV has
+    compiled operators, even broken ones, nothing changes.
 
     Args:
-        force: Take the place of compiled operators, too (for comparisons); before ``mmcv.ops`` is
-            imported.
+        force: Replace compiled operators too (for comparisons); only before ``mmcv.ops`` is imported.
 
     Returns:
         Whether MMCV uses mmcoat's operators now.
@@ -110,10 +109,10 @@ def _is_there() -> bool:
 
 
 def _mend_earlier_imports() -> None:
-    """Give modules their operators that were imported before, and took None for want of them.
+    """Set the operators in modules that were imported earlier, without them.
 
-    MMSegmentation's files set a name to None when its import from ``mmcv.ops`` fails; MMCV's
-    ``cnn.bricks.transformer`` goes without it.
+    If the import of a name from ``mmcv.ops`` fails, MMSegmentation's files set the name to None, and MMCV's
+    ``cnn.bricks.transformer`` does not define it.
     """
     users = [
         module
@@ -142,7 +141,7 @@ def _missing_text(name: str) -> str:
 
 
 def _requirement() -> str:
-    """Return the installed MMCV's line and version, as pip wants it."""
+    """Return line and version of the installed MMCV as a requirement for pip."""
     from importlib.metadata import packages_distributions, version
 
     names = [n for n in packages_distributions().get('mmcv', []) if 'mmcv' in n]

@@ -8,12 +8,12 @@ from torch import Tensor
 def sigmoid_focal_loss_forward(
     logits: Tensor, target: Tensor, weight: Tensor, output: Tensor, gamma: float, alpha: float
 ) -> None:
-    """Compute the loss of every score, with ``mmcv._ext``'s signature.
+    """Compute the loss of every score; the signature is that of ``mmcv._ext``.
 
     Args:
         logits: Scores before the sigmoid, (N, C).
-        target: Class of each row, (N,), long; C says that none is right.
-        weight: Weight of each class, (C,), or empty; rows without a class count once.
+        target: Class of each row, (N,), long; C means no class.
+        weight: Weight of each class, (C,), or empty; rows without a class have weight 1.
         output: Receives the losses, (N, C).
         gamma, alpha: As in the paper.
     """
@@ -46,7 +46,7 @@ def _one_hot(target: Tensor, classes: int) -> Tensor:
 
 
 def _row_weights(weight: Tensor, target: Tensor, like: Tensor) -> Tensor:
-    """Return what each row counts, (N, 1)."""
+    """Return the weight of each row, (N, 1)."""
     if not len(weight):
         return like.new_ones(())
     return torch.cat([weight.to(like), like.new_ones(1)])[target][:, None]

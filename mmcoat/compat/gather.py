@@ -37,13 +37,13 @@ class _WeightedRows(torch.autograd.Function):
 
 
 def weighted_rows(table: Tensor, rows: Tensor, weights: Tensor, starts: Tensor) -> Tensor:
-    """Sum rows of a table with weights, a bag of them for each row of the output.
+    """Compute weighted sums of a table's rows: each row of the output is the sum of one bag of samples.
 
     Args:
         table: Rows of channels, (R, C).
-        rows: Which row each sample takes, (S,), long.
-        weights: By how much it counts, (S,); receives a gradient, as the table does.
-        starts: Where the samples of each bag start, (N,), long, ascending.
+        rows: The table's row that each sample reads, (S,), long.
+        weights: Weight of each sample, (S,). Gradients flow to the weights and to the table.
+        starts: Index of the first sample of each bag, (N,), long, ascending.
 
     Returns:
         (N, C); zeros where a bag is empty.
@@ -52,10 +52,10 @@ def weighted_rows(table: Tensor, rows: Tensor, weights: Tensor, starts: Tensor) 
 
 
 def scatter_rows(grad: Tensor, rows: Tensor, weights: Tensor, starts: Tensor, count: int) -> Tensor:
-    """Return the gradient of the table from that of the bags: the same sums, the other way round.
+    """Return the gradient of the table from that of the output: weighted sums again, in the other direction.
 
-    Sorted by row, the samples of a row are a bag of the output's rows. So no gradient per sample is
-    stored, and the sums run in a fixed order, on a GPU, too.
+    After sorting by row, the samples of one table row are a bag of output rows. So no gradient per sample is
+    stored, and the sums have a fixed order, on a GPU too.
 
     Args:
         grad: Gradient of the output, (N, C).

@@ -1,6 +1,6 @@
 """Multi-scale deformable attention: https://arxiv.org/abs/2010.04159, section 4.1.
 
-MMCV calls this on GPUs; on CPU it has a form of its own in PyTorch.
+MMCV calls this on GPUs; on a CPU it uses its own PyTorch code.
 """
 
 import torch
@@ -17,7 +17,7 @@ def ms_deform_attn_forward(
     attention_weights: Tensor,
     im2col_step: int,
 ) -> Tensor:
-    """Sum values at sampled points of all levels, with ``mmcv._ext``'s signature.
+    """Sum values at sampled points of all levels; the signature is that of ``mmcv._ext``.
 
     Args:
         value: Pixels of all levels, one level after the other, (B, S, heads, D).
@@ -25,7 +25,7 @@ def ms_deform_attn_forward(
         level_start_index: Where each level starts, (L,).
         sampling_locations: x and y, from 0 to 1 within the map, (B, Q, heads, L, points, 2).
         attention_weights: (B, Q, heads, L, points)
-        im2col_step: How the compiled operator cuts the batch; not used here.
+        im2col_step: Part of the batch that the compiled operator handles at once; not used here.
 
     Returns:
         (B, Q, heads * D)

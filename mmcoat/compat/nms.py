@@ -10,14 +10,14 @@ NAIVE, LINEAR, GAUSSIAN = 0, 1, 2
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
-    """Return the indices of the boxes that are kept, by falling score, with ``mmcv._ext``'s signature.
+    """Return the indices of the kept boxes, by descending score; the signature is that of ``mmcv._ext``.
 
-    The boxes are taken by falling score in blocks: those kept of a block suppress all later ones.
+    The boxes are processed in blocks, by descending score: the kept boxes of a block suppress later boxes.
 
     Args:
         boxes: x1, y1, x2, y2, (N, 4).
         scores: (N,)
-        iou_threshold: Overlap above which the box of the smaller score goes.
+        iou_threshold: Overlap above which the box with the lower score is removed.
         offset: What is added to widths and heights, 0 or 1.
 
     Returns:
@@ -42,13 +42,14 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
 
 
 def _greedy(suppresses: Tensor) -> Tensor:
-    """Return which boxes greedy suppression keeps.
+    """Return a mask of the boxes that greedy suppression keeps.
 
-    Repeats "kept is who is suppressed by nobody kept" until nothing changes. After n rounds the
-    first n boxes are settled, and in practice all of them after as many rounds as the longest chain.
+    Repeat the rule "a box is kept if no kept box suppresses it" until nothing changes. After n rounds the
+    first n boxes are settled; in practice all boxes are, after as many rounds as the longest chain of
+    suppressions has boxes.
 
     Args:
-        suppresses: Whether the row's box would suppress the column's, (N, N), above the diagonal.
+        suppresses: Whether the row's box would suppress the column's box, (N, N), only above the diagonal.
 
     Returns:
         (N,), bool
@@ -62,7 +63,7 @@ def _greedy(suppresses: Tensor) -> Tensor:
 
 
 def _iou(first: Tensor, second: Tensor, offset: int) -> Tensor:
-    """Return the overlaps of (N, 4) and (M, 4) boxes, (N, M)."""
+    """Return the overlaps (IoU) of (N, 4) and (M, 4) boxes, (N, M)."""
     areas, others = (
         (b[:, 2] - b[:, 0] + offset) * (b[:, 3] - b[:, 1] + offset) for b in (first, second)
     )
@@ -82,18 +83,18 @@ def softnms(
     method: int,
     offset: int,
 ) -> Tensor:
-    """Keep boxes while their scores, lowered by those kept before, suffice; ``mmcv._ext``'s signature.
+    """Suppress softly: each kept box lowers the scores of others; the signature is that of ``mmcv._ext``.
 
-    NOTE: each box kept changes the order of those left, so that this is a loop over kept boxes, as
-    in the compiled operator; each turn handles all boxes that are left at once.
+    NOTE: each kept box changes the order of the remaining ones. So this is a loop over kept boxes, as in the
+    compiled operator. Each turn handles all remaining boxes at once.
 
     Args:
         boxes: x1, y1, x2, y2, (N, 4).
         scores: (N,)
-        dets: Receives boxes and lowered scores of those kept, in its first rows, (N, 5).
+        dets: Its first rows receive the kept boxes and their lowered scores, (N, 5).
         iou_threshold: Overlap from which 'naive' and 'linear' lower a score.
         sigma: Width of 'gaussian'.
-        min_score: Boxes of a lower score go.
+        min_score: Boxes with a lower score are removed.
         method: 0 naive, 1 linear, 2 gaussian.
         offset: What is added to widths and heights, 0 or 1.
 

@@ -23,18 +23,18 @@ def roi_align_forward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Pool a map within boxes, with ``mmcv._ext``'s signature.
+    """Pool a map within boxes; the signature is that of ``mmcv._ext``.
 
     Args:
         maps: (B, C, H, W)
         rois: Index of the image and box x1, y1, x2, y2 in the image's pixels, (N, 5).
         output: Receives the result, (N, C, aligned_height, aligned_width).
-        argmax_y, argmax_x: With max pooling receive where the maximum is, as ``output``.
+        argmax_y, argmax_x: With max pooling, receive the position of each maximum; shape as ``output``.
         aligned_height, aligned_width: Number of bins.
         spatial_scale: Pixels of the map per pixel of the image.
         sampling_ratio: Points per bin and direction; 0 takes one per pixel of the map.
         pool_mode: 0 for the maximum, 1 for the mean.
-        aligned: Whether pixel centres lie at half numbers.
+        aligned: Whether pixel centres are at half-integers.
     """
     size = (aligned_height, aligned_width)
     vision = torchvision_ops(maps.device.type)
@@ -86,7 +86,7 @@ def roi_align_backward(
 
 
 class _Points:
-    """The sampled points of all boxes, one after the other: box by box, bin by bin.
+    """The sampled points of all boxes in one list: box by box, bin by bin.
 
     Args:
         rois: (N, 5)
@@ -130,7 +130,7 @@ class _Points:
         self.count = per_bin[self.bin]
 
     def plan(self, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return rows and weights of the points' neighbours for the mean, and where bins start."""
+        """Return rows and weights of the points' neighbours for the mean, and the start index of each bin."""
         rows, weights = _neighbours(self.y, self.x, self.image, height, width)
         weights = weights / self.count[:, None]
         return rows.flatten(), weights.flatten(), 4 * self.starts
@@ -139,7 +139,7 @@ class _Points:
 def _neighbours(
     y: Tensor, x: Tensor, image: Tensor, height: int, width: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the four neighbours of points in maps that go on beyond their border by one pixel.
+    """Return the four neighbours of points in maps that are extended by one pixel beyond their border.
 
     Args:
         y, x, image: (S,)
@@ -196,7 +196,7 @@ def _maximum(maps: Tensor, points: _Points) -> tuple[Tensor, Tensor, Tensor]:
 def _maximum_backward(
     grad: Tensor, rois: Tensor, y: Tensor, x: Tensor, shape: torch.Size
 ) -> Tensor:
-    """Return the gradient of the map, (B, C, H, W): each bin's goes to its maximum's neighbours."""
+    """Return the gradient of the map, (B, C, H, W): a bin's part goes to the neighbours of its maximum."""
     batch, channels, height, width = shape
     image = rois[:, 0].long()[:, None, None, None].expand(y.shape)
     rows, weights = _neighbours(y.flatten(), x.flatten(), image.flatten(), height, width)

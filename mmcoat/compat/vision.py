@@ -1,4 +1,4 @@
-"""torchvision's compiled operators, where they work."""
+"""torchvision's compiled operators, if they work."""
 
 from functools import cache
 from types import ModuleType
@@ -10,7 +10,7 @@ import torch
 def torchvision_ops(device: str) -> ModuleType | None:
     """Return ``torchvision.ops`` if its compiled operators run on a type of device, else None.
 
-    An import alone proves nothing: beside another build of torch it succeeds and the operators fail.
+    A successful import is no proof: with another build of torch the import succeeds, but the operators fail.
     """
     try:
         from torchvision import ops

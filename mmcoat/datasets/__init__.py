@@ -1,1 +1,1 @@
-"""Data sets: their layouts, and drawn ones to try things on."""
+"""Data sets: their layouts, checks and preparation, and drawn sets for trials."""

@@ -12,17 +12,17 @@ ARRAYS = ('.npy', *TIFF)  # values of any range, channels in the file's own orde
 
 
 class ImageError(UsageError):
-    """An image file is missing, broken, or of another number of channels than it should have."""
+    """An image file is missing, broken, or has the wrong number of channels."""
 
 
 def read_channels(path: str | Path, channels: int | None = None) -> np.ndarray:
     """Read an image with all of its channels.
 
     Args:
-        path: ``.npy`` of (H, W), (H, W, C) or (C, H, W); TIFF of any number of bands, interleaved or one a
-            page; or any picture that OpenCV reads.
-        channels: How many there must be; also tells (C, H, W) from (H, W, C). One channel of a colour picture
-            is its grey value. None takes what is there.
+        path: ``.npy`` of (H, W), (H, W, C) or (C, H, W); TIFF with any number of bands, interleaved or one
+            per page; or any picture that OpenCV reads.
+        channels: Required number of channels; it also distinguishes (C, H, W) from (H, W, C). With 1, a
+            colour picture is read as grey values. None accepts any number.
 
     Returns:
         (H, W, C), the channels in the file's order: red comes first in a colour picture.
@@ -70,7 +70,7 @@ def _read_tiff(path: Path) -> np.ndarray | None:
         return image
     try:
         return tifffile.imread(path)
-    except ValueError:  # a compression that it needs imagecodecs for
+    except ValueError:  # a compression for which it needs imagecodecs
         image = _read_pages(path)
         if image is None:
             raise
@@ -78,7 +78,7 @@ def _read_tiff(path: Path) -> np.ndarray | None:
 
 
 def _read_pages(path: Path) -> np.ndarray | None:
-    """Read a TIFF by OpenCV: up to four bands, or one a page."""
+    """Read a TIFF with OpenCV: up to four bands, or one per page."""
     done, pages = cv2.imdecodemulti(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if not done or not pages:
         return None
@@ -98,6 +98,6 @@ def _channels_last(image: np.ndarray | None, channels: int | None) -> np.ndarray
     if image.ndim == 2:
         return image[..., None]
     first, last = image.shape[0], image.shape[2]
-    # without a number: the axis that is much shorter than a picture's side
+    # no number is given: take the axis that is much shorter than the sides of a picture
     planar = (first == channels) if channels else (first < 32 <= last)
     return np.moveaxis(image, 0, -1) if planar and last != channels else image

@@ -1,4 +1,4 @@
-"""Check labels before training: what a run would ignore in silence, or stop at hours later."""
+"""Check labels before training: find what a run would silently ignore, or what would stop it hours later."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,14 @@ class LabelError(LayoutError):
 
 
 def check_selection(classes: Sequence[str], known: Sequence[str], kind: str) -> None:
-    """Refuse classes of one's own for a dataset class that knows others and would map labels.
+    """Refuse own class names for a dataset class that has other classes and would remap the labels.
 
-    MMSegmentation takes them for a choice among the known ones: it gives up the labels of all others,
-    whatever they meant in one's own label maps, and the loss is 0 from the first step.
+    MMSegmentation would take them for a selection of its known classes. It would ignore the labels of all
+    other known classes, whatever these numbers mean in the user's label maps, and the loss would be 0 from
+    the first step.
 
     Raises:
-        LabelError: Always when ``classes`` are others than ``known``.
+        LabelError: ``classes`` differ from ``known``.
     """
     if list(classes) == list(known):
         return
@@ -43,7 +44,7 @@ def check_selection(classes: Sequence[str], known: Sequence[str], kind: str) -> 
 
 
 def check_label_maps(dataset: Mapping[str, Any], classes: Sequence[str]) -> None:
-    """Check that files of a segmentation set are there and hold labels of the classes.
+    """Check that the files of a segmentation set exist and contain labels of the classes.
 
     Args:
         dataset: Config of a ``BaseSegDataset``.
@@ -76,10 +77,10 @@ def check_label_maps(dataset: Mapping[str, Any], classes: Sequence[str]) -> None
 
 
 def check_categories(dataset: Mapping[str, Any], classes: Sequence[str]) -> None:
-    """Check that an annotation file in COCO's format knows the classes.
+    """Check that an annotation file in COCO's format has the classes.
 
     Raises:
-        LabelError: It lacks one, whose objects would silently be none.
+        LabelError: A class is missing; training would silently see no objects of it.
     """
     path = Path(dataset.get('data_root') or '.').expanduser() / dataset['ann_file']
     try:
@@ -94,7 +95,7 @@ def check_categories(dataset: Mapping[str, Any], classes: Sequence[str]) -> None
 
 
 def _pairs(dataset: Mapping[str, Any]) -> list[tuple[Path, Path]]:
-    """Return image and label map of each sample that the set will read."""
+    """Return image and label map of each sample that the data set reads."""
     root = Path(dataset.get('data_root') or '.').expanduser()
     prefix = dataset['data_prefix']
     images, maps = root / prefix['img_path'], root / prefix['seg_map_path']

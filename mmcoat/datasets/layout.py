@@ -1,4 +1,4 @@
-"""Check a data set's layout before training, so that a mistake costs one line and not a traceback."""
+"""Check a data set's layout before training, so that a mistake gives one line instead of a traceback."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,17 +19,17 @@ SEG_SUFFIXES |= {name: layout.suffixes for name, layout in SEGMENTATION.items()}
 
 
 class LayoutError(UsageError):
-    """A data set is missing, or laid out otherwise than its class expects."""
+    """A data set is missing, or its layout is not the one that its class expects."""
 
 
 def check_dataset(dataset: Mapping[str, Any]) -> None:
-    """Check that the folders and files that a dataset config names are there, and a label map for each image.
+    """Check that a dataset config's folders and files exist, and that every image has a label map.
 
     Args:
         dataset: Config of one dataset: ``type``, ``data_root``, ``data_prefix``, ``ann_file``.
 
     Raises:
-        LayoutError: One line that names what is missing and the layout that is expected.
+        LayoutError: One line that names what is missing and the expected layout.
     """
     root, folders = check_places(dataset)
     if {'img_path', 'seg_map_path'} <= set(folders):
@@ -38,7 +38,7 @@ def check_dataset(dataset: Mapping[str, Any]) -> None:
 
 
 def check_places(dataset: Mapping[str, Any]) -> tuple[Path, dict[str, Path]]:
-    """Check that the folders and files that a dataset config names are there.
+    """Check that the folders and files of a dataset config exist.
 
     Returns:
         The data root, and the folders by their names in ``data_prefix``.

@@ -1,4 +1,4 @@
-"""Segmentation data sets: the tree that MMSegmentation's class expects, and where the files come from."""
+"""Segmentation data sets: the folder tree that MMSegmentation's class expects, and where to get the files."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ _PREPARE = "MMSegmentation's tools/dataset_converters/"
 
 @dataclass(frozen=True)
 class Layout:
-    """What a dataset class expects on the disk.
+    """The files that a dataset class expects on the disk.
 
     Attributes:
         tree: Files under data_root, in one line.
-        source: Where the data set is to be had and what turns it into this tree.
+        source: Where to download the data set, and the tool that turns it into this tree.
         suffixes: Endings of images and label maps.
     """
 
@@ -66,7 +66,7 @@ SEGMENTATION = {
 
 
 def first_lacking(names: Iterable[str], folder: Path, suffix: str) -> Path | None:
-    """Return the first file ``folder/<name><suffix>`` that does not exist, None where all do."""
+    """Return the first file ``folder/<name><suffix>`` that does not exist, None if all exist."""
     for name in names:
         path = folder / f'{name}{suffix}'
         if not path.is_file():

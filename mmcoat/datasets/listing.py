@@ -1,4 +1,4 @@
-"""List a folder of images as MMEngine does, and what it passes over in silence."""
+"""List a folder of images as MMEngine does, and also the files that it silently ignores."""
 
 import os
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ class Listing:
     """Names relative to a folder, sorted.
 
     Attributes:
-        files: What a data set takes: files that end in the suffix.
-        others: Pictures with another ending, such as ``.JPG`` beside ``.jpg``.
-        hidden: Names with the suffix that begin with a dot; macOS leaves ``._name.jpg``.
+        files: Files that the data set reads: those that end in the suffix.
+        others: Pictures with another ending, such as ``.JPG`` instead of ``.jpg``.
+        hidden: Names with the suffix that begin with a dot; macOS writes such files (``._name.jpg``).
         not_files: Folders and dangling links with the suffix.
     """
 
@@ -30,8 +30,8 @@ def list_pictures(folder: str | Path, suffix: str) -> Listing:
 
     Args:
         folder: Where to look.
-        suffix: How the names of the files end, for example ``.jpg`` or ``_leftImg8bit.png``; upper and
-            lower case differ, as they do for the data sets of OpenMMLab.
+        suffix: Ending of the file names, for example ``.jpg`` or ``_leftImg8bit.png``; upper and lower case
+            are different, as for OpenMMLab's data sets.
     """
     found = Listing()
     ending = os.path.splitext(suffix)[1]
@@ -52,7 +52,7 @@ def list_pictures(folder: str | Path, suffix: str) -> Listing:
 
 
 def _walk(folder: str, prefix: str) -> Iterator[tuple[os.DirEntry, str]]:
-    """Yield all that lies under a folder; links to folders are followed, as MMEngine does."""
+    """Yield everything under a folder; links to folders are followed, as in MMEngine."""
     for entry in os.scandir(folder):
         name = f'{prefix}{entry.name}'
         yield entry, name

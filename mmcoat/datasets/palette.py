@@ -1,10 +1,10 @@
-"""Colours for classes that come without."""
+"""Colours for classes that have none."""
 
 import colorsys
 
 
 def distinct_colours(count: int) -> list[list[int]]:
-    """Return ``count`` RGB colours, each unlike its neighbours in the list and none black."""
+    """Return ``count`` RGB colours, none of them black; neighbours in the list differ clearly."""
     colours = []
     for index in range(count):
         hue, value = index * 0.618034 % 1.0, (0.75, 1.0)[index % 2]  # golden angle

@@ -1,4 +1,4 @@
-"""Look at the installation: what is there, what runs, and the command that mends what is not."""
+"""Check the installation: what is installed, what runs, and the command that fixes what does not."""
 
 from .checks import ERROR, OK, WARNING, Check, examine
 from .report import report_json, report_table

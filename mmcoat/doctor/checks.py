@@ -1,4 +1,4 @@
-"""One check for each thing that mmcoat stands on; one that fails is a line of the answer, never a crash."""
+"""One check for each thing that mmcoat depends on; a failed check is a line of the report, never a crash."""
 
 import os
 import platform
@@ -30,13 +30,13 @@ TOOLBOXES = {'mmseg': 'segmentation', 'mmdet': 'detection', 'mmpretrain': 'class
 
 @dataclass
 class Check:
-    """A line of the answer.
+    """A line of the report.
 
     Args:
-        name: What was looked at.
+        name: What was checked.
         status: ``'ok'``, ``'warning'`` or ``'error'``: mmcoat does not run without it.
-        found: What is there.
-        remedy: The command or the sentence that mends it; empty where nothing is to be mended.
+        found: What was found.
+        remedy: The command or the sentence that fixes it; empty if nothing is broken.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Check:
 
 
 def examine() -> list[Check]:
-    """Run all checks; whatever one of them raises becomes its line."""
+    """Run all checks; an exception in a check becomes its line."""
     checks: list[Check] = []
     for name, look in CHECKS:
         try:
@@ -56,7 +56,7 @@ def examine() -> list[Check]:
             if isinstance(error, KeyboardInterrupt):
                 raise
             missing = isinstance(error, ImportError)
-            remedy = INSTALL if missing else 'a broken installation: install it anew'
+            remedy = INSTALL if missing else 'a broken installation: install it again'
             checks.append(Check(name, ERROR, reason(error), remedy))
     return checks
 

@@ -1,4 +1,4 @@
-"""Show the answer: a table for a person, JSON for a program."""
+"""Show the report: a table for people, JSON for programs."""
 
 import dataclasses
 import json

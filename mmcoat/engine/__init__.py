@@ -1,4 +1,4 @@
-"""OpenMMLab's engine room: hooks, train loops, optimizer constructors, parameter schedulers."""
+"""Hooks, train loops, optimizer constructors and parameter schedulers, as in OpenMMLab's ``engine``."""
 
 from .hooks import (
     CheckpointHook,

@@ -1,4 +1,4 @@
-"""A data loader that can begin anywhere, and whose samples do not depend on who loads them."""
+"""A data loader that can start at any batch; a sample does not depend on the process that loads it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from mmcoat.errors import UsageError
 
 
 class PositionError(UsageError):
-    """The data cannot be read from a given place on."""
+    """The data loader cannot start at a given position."""
 
 
 class SampleError(UsageError):
@@ -26,9 +26,9 @@ class Ticket(int):
 
 
 class SeededDataset:
-    """A dataset whose random state is set for each sample; all else is the dataset's own.
+    """A dataset whose random state is set for each sample; everything else is that of the inner dataset.
 
-    Hooks that read or set attributes (``metainfo``, ``pipeline``) reach the dataset inside.
+    Hooks that read or set attributes (``metainfo``, ``pipeline``) access the inner dataset.
     """
 
     def __init__(self, dataset: Any, seed: int) -> None:
@@ -41,7 +41,9 @@ class SeededDataset:
             return self._inside[int(index)]
         except UsageError:
             raise
-        except Exception as error:  # pipelines fail in any way; which file it was, they seldom say
+        except (
+            Exception
+        ) as error:  # pipelines raise errors of any type, and these seldom name the file
             reason = (str(error).splitlines() or [''])[0]
             raise SampleError(
                 f'sample {int(index)} ({self._file(int(index))}) cannot be loaded: '
@@ -51,7 +53,7 @@ class SeededDataset:
     def _file(self, index: int) -> str:
         try:
             return str(self._inside.get_data_info(index)['img_path'])
-        except Exception:  # other datasets have other ways
+        except Exception:  # other datasets may raise any error here
             return 'file unknown'
 
     def __len__(self) -> int:
@@ -67,10 +69,10 @@ class SeededDataset:
 
 
 class Batches:
-    """A batch sampler that hands out tickets, from any batch on, once or for ever.
+    """A batch sampler that yields tickets, starting at any batch, for one epoch or endlessly.
 
-    Skipping draws indices and loads nothing. It needs a sampler that is a function of its seed and epoch, as
-    all of OpenMMLab's are.
+    Skipping draws indices and loads nothing. The sampler's order must depend only on its seed and epoch, as
+    in all samplers of OpenMMLab.
     """
 
     def __init__(self, batch_sampler: Any) -> None:
@@ -109,19 +111,19 @@ class Batches:
         tickets = []
         for number, index in enumerate(batch, start=drawn):
             ticket = Ticket(index)
-            # OpenMMLab's samplers deal the indices out to the processes in turn, like cards. So a sample's
-            # position, and what is drawn for it, is the same for any number of processes.
+            # OpenMMLab's samplers give the indices to the processes in turn. So a sample's position, and its
+            # random numbers, are the same for any number of processes.
             ticket.epoch, ticket.position = epoch, number * self.world_size + self.rank
             tickets.append(ticket)
         return tickets
 
 
 class PositionedLoader(DataLoader):
-    """A data loader that begins where it is told to.
+    """A data loader that can start at any batch.
 
     Args:
         loader: The loader to copy: dataset, batch sampler and workers.
-        seed: The run's; the same in all processes.
+        seed: Seed of the run; the same in all processes.
 
     Raises:
         PositionError: The dataset is an ``IterableDataset``, which has no positions.
@@ -130,8 +132,8 @@ class PositionedLoader(DataLoader):
     def __init__(self, loader: DataLoader, seed: int) -> None:
         if isinstance(loader.dataset, IterableDataset):
             raise PositionError(
-                'an IterableDataset has no positions to resume at: give a dataset with an index, or a '
-                'train_cfg.type of your own'
+                'an IterableDataset has no positions to resume at: use a dataset with an index, or your '
+                'own train_cfg.type'
             )
         self.opened = False
         super().__init__(
@@ -148,13 +150,13 @@ class PositionedLoader(DataLoader):
         )
 
     def begin(self, epoch: int, skip: int, endless: bool = False) -> Iterator[Any]:
-        """Load from batch ``skip`` of ``epoch`` on; ``endless`` goes on with the epochs after it."""
+        """Load from batch ``skip`` of ``epoch``; with ``endless``, continue with the following epochs."""
         batches = self.batch_sampler
         batches.epoch, batches.skip, batches.endless = epoch, skip, endless
         self.opened = True
         return iter(self)
 
     def __iter__(self) -> Iterator[Any]:
-        # MMEngine 0.10's IterBasedTrainLoop asks for an iterator when it is built, before it is known where
-        # to begin: workers would load the first batches for nothing.
+        # MMEngine 0.10's IterBasedTrainLoop creates an iterator when it is built, before the start position
+        # is known: workers would load the first batches in vain.
         return super().__iter__() if self.opened else iter(())

@@ -1,7 +1,7 @@
-"""MMEngine's train loops, resumable at any iteration: bitwise the run that was never interrupted.
+"""MMEngine's train loops, resumable at any iteration; the result is bitwise that of an uninterrupted run.
 
-What a resumed run needs stands in every checkpoint: the seed (``meta.seed``), epoch and iteration, and how
-many batches of the epoch are done. Random state follows from these (see :mod:`mmcoat.engine.seeding`).
+Every checkpoint has what a resumed run needs: the seed (``meta.seed``), epoch and iteration, and the number
+of finished batches of the epoch. The random state follows from these (see :mod:`mmcoat.engine.seeding`).
 """
 
 from collections.abc import Iterator
@@ -21,14 +21,14 @@ _BATCHES_DONE, _VALIDATED = 'batches_done', 'validated_at'
 
 
 def _run_seed(runner: Runner) -> int:
-    """Return the seed that all processes share."""
+    """Return the seed shared by all processes."""
     if runner._randomness_cfg.get('diff_rank_seed', False):
         return runner.seed - get_rank()
     return runner.seed
 
 
 class _Resumable:
-    """What the two loops share; stands before MMEngine's loop in the list of bases."""
+    """Code that both loops share; this class comes before MMEngine's loop in the list of bases."""
 
     runner: Runner
     dataloader: PositionedLoader
@@ -42,34 +42,34 @@ class _Resumable:
         super().__init__(runner, PositionedLoader(dataloader, _run_seed(runner)), **settings)
 
     def run_iter(self, *arguments: Any) -> None:
-        """Iterate one batch with random state of its own."""
+        """Run one batch with its own random state."""
         seed_iteration(_run_seed(self.runner), get_rank(), self._iter)
         super().run_iter(*arguments)
 
     def _batches_done(self) -> int:
-        """Return how many batches of this epoch an earlier process trained on."""
+        """Return the number of batches of this epoch that an earlier process trained on."""
         return self.runner.message_hub.runtime_info.get(_BATCHES_DONE, 0)
 
     def _note(self, name: str, value: int) -> None:
         self.runner.message_hub.update_info(name, value)
 
     def _validate_if_due(self, step: int, end: int) -> None:
-        """Validate, unless this step's checkpoint was saved after its validation."""
+        """Validate, unless this step was already validated before its checkpoint was saved."""
         if self.runner.val_loop is None or step < self.val_begin:
             return
         done = self.runner.message_hub.runtime_info.get(_VALIDATED, 0)
         if done < step and (step % self.val_interval == 0 or step == end):
-            # before it: the hook that saves the best checkpoint runs in it
+            # set before the validation, because the hook that saves the best checkpoint runs in it
             self._note(_VALIDATED, step)
             self.runner.val_loop.run()
 
 
 @LOOPS.register_module()
 class EpochBasedTrainLoop(_Resumable, _EpochBasedTrainLoop):
-    """MMEngine's loop over epochs; a run that was stopped inside an epoch goes on inside it."""
+    """MMEngine's loop over epochs; a run that was stopped within an epoch continues there."""
 
     def run(self) -> nn.Module:
-        """Train; a validation that was interrupted is made up for."""
+        """Train; repeat a validation that was interrupted."""
         self.runner.call_hook('before_train')
         if self._epoch and not self._batches_done():
             self._decide_current_val_interval()
@@ -82,7 +82,7 @@ class EpochBasedTrainLoop(_Resumable, _EpochBasedTrainLoop):
         return self.runner.model
 
     def run_epoch(self) -> None:
-        """Train on what is left of the epoch."""
+        """Train on the rest of the epoch."""
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         done = self._batches_done()
@@ -97,10 +97,10 @@ class EpochBasedTrainLoop(_Resumable, _EpochBasedTrainLoop):
 
 @LOOPS.register_module()
 class IterBasedTrainLoop(_Resumable, _IterBasedTrainLoop):
-    """MMEngine's loop over iterations; skipping the batches of a resumed run loads none of them."""
+    """MMEngine's loop over iterations; a resumed run skips the finished batches without loading them."""
 
     def run(self) -> nn.Module:
-        """Train; a validation that was interrupted is made up for."""
+        """Train; repeat a validation that was interrupted."""
         self.runner.call_hook('before_train')
         self.runner.call_hook('before_train_epoch')
         if self._iter:

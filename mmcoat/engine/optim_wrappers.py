@@ -12,16 +12,16 @@ from mmcoat.registry import OPTIM_WRAPPERS
 
 @OPTIM_WRAPPERS.register_module()
 class CPUAmpOptimWrapper(OptimWrapper):
-    """Run the model in bfloat16 where autocast allows; weights, gradients and the optimizer stay float32.
+    """Run the model in bfloat16 where autocast allows it; weights, gradients and the optimizer stay float32.
 
     MMEngine's ``AmpOptimWrapper`` needs a GPU. bfloat16 has float32's range, so no loss scaling is needed.
-    Processors with AMX or AVX512-BF16 gain; others get slower.
+    Processors with AMX or AVX512-BF16 become faster, others slower.
 
-    Arguments are those of MMEngine's ``OptimWrapper``: optimizer, accumulative_counts, clip_grad.
+    The arguments are those of MMEngine's ``OptimWrapper``: optimizer, accumulative_counts, clip_grad.
     """
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast the forward pass; gradient accumulation is MMEngine's."""
+        """Autocast the forward pass; MMEngine handles gradient accumulation."""
         with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16):
             yield

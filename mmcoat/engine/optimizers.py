@@ -24,14 +24,14 @@ CUSTOM_KEYS = ('lr_mult', 'decay_mult')
 
 
 def layer_ids(backbone: CoaT) -> tuple[dict[str, int], int]:
-    """Number the layers of a backbone from its input on.
+    """Number the layers of a backbone, beginning at its input.
 
-    The serial blocks are counted through the stages, the parallel blocks after them. What a stage owns beside
-    its blocks (patch embedding, class token, position encodings) belongs to its first block. The class
-    embedding's norms and aggregation come last and count as the head.
+    The serial blocks of all stages come first, then the parallel blocks. The other parameters of a stage
+    (patch embedding, class token, position encodings) belong to its first block. The class embedding's norms
+    and aggregation come last and count as the head.
 
     Returns:
-        The layer of each parameter, by name; and the number of layers, which is the head's number.
+        The layer of each parameter, by name; and the number of layers, which is also the layer of the head.
     """
     firsts, count = [], 0
     for stage in backbone.stages:
@@ -53,21 +53,22 @@ def layer_ids(backbone: CoaT) -> tuple[dict[str, int], int]:
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Give earlier layers of a CoaT backbone smaller learning rates (BEiT's layer-wise decay).
 
-    With L layers, layer i learns with ``lr * decay_rate ** (L - i)``; all that is no backbone with ``lr``.
-    One-dimensional parameters (norms, biases) and class tokens do not decay, as in OpenMMLab's recipes with
-    layer-wise decay; CoaT's official runs decayed the class tokens. Frozen parameters are left out.
+    With L layers, layer i has the rate ``lr * decay_rate ** (L - i)``; everything outside the backbone has
+    ``lr``. One-dimensional parameters (norms, biases) and class tokens have no weight decay, as in
+    OpenMMLab's recipes with layer-wise decay; in CoaT's official runs the class tokens had weight decay.
+    Frozen parameters are left out.
 
     ``paramwise_cfg`` has these keys and no others:
 
     - ``decay_rate``: in (0, 1]; required.
     - ``norm_decay_mult``, ``bias_decay_mult``, ``flat_decay_mult``: factors of the weight decay for norms,
       biases, and other one-dimensional parameters; 0 each.
-    - ``custom_keys``: ``{part of a name: dict(lr_mult=..., decay_mult=...)}``; the longest part that fits
-      counts. ``lr_mult`` multiplies the layer's rate, ``decay_mult`` takes the place of the rules above.
+    - ``custom_keys``: ``{part of a name: dict(lr_mult=..., decay_mult=...)}``; the longest matching part
+    counts. ``lr_mult`` multiplies the layer's rate, ``decay_mult`` replaces the rules above.
     - ``print_groups``: log the groups; False.
 
     Args:
-        optim_wrapper_cfg: Settings of the optimizer wrapper, with ``optimizer``, which has ``lr``.
+        optim_wrapper_cfg: Settings of the optimizer wrapper; its ``optimizer`` must have ``lr``.
         paramwise_cfg: As above.
 
     Raises:
@@ -94,7 +95,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             raise ValueError('layer decay needs the optimizer to have lr')
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **_: Any) -> None:
-        """Append the groups of ``module``'s parameters to ``params``.
+        """Append the parameter groups of ``module`` to ``params``.
 
         Raises:
             ValueError: There is no CoaT backbone in ``module``.
@@ -143,7 +144,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return scales
 
     def _custom_setting(self, name: str) -> dict[str, float]:
-        """Return the setting of the longest custom key within ``name``, alphabetically the first of those."""
+        """Return the setting of the longest custom key in ``name``; of equal ones, the first by alphabet."""
         custom_keys = self.paramwise_cfg.get('custom_keys', {})
         fitting = sorted((key for key in custom_keys if key in name), key=lambda k: (-len(k), k))
         return custom_keys[fitting[0]] if fitting else {}

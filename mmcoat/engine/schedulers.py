@@ -15,23 +15,24 @@ class TimmCosineLR(_ParamScheduler):
 
     Two things differ from MMEngine's LinearLR followed by CosineAnnealingLR:
 
-    - The cosine counts from epoch 0, through the warm-up, at whose end the rate is just below the base rate.
-    - ``main.py`` calls ``step(epoch)`` after that epoch, so every epoch but the first gets the rate that
-      belongs to the epoch before.
+    - The cosine starts at epoch 0 and includes the warm-up, so after the warm-up the rate is just below the
+    base rate.
+    - ``main.py`` calls ``step(epoch)`` after that epoch, so every epoch except the first has the rate of the
+    epoch before.
 
     With t = max(epoch - 1, 0), the rate is ``warmup_lr + t * (base - warmup_lr) / warmup`` while t is below
     ``warmup``, then ``eta_min + (base - eta_min) * (1 + cos(pi * t / end)) / 2``. ``base`` is the optimizer's
-    rate. The rate is set, not multiplied, so the scheduler stands alone, without others beside it.
+    rate. The rate is set, not multiplied, so use no other learning-rate scheduler beside this one.
     As in timm 0.3.2, ``warmup_lr`` and ``eta_min`` are rates, the same for every parameter group.
 
     Args:
         optimizer: The optimizer or its wrapper.
-        end: Epochs in all; the runner's number of epochs if it is left out of a config.
+        end: Total number of epochs; in a config the default is the runner's number of epochs.
         warmup: Epochs of warm-up; 0 for none.
-        warmup_lr: Rate at which the warm-up begins.
-        eta_min: Rate at which the cosine ends. A base rate below it rises to it.
+        warmup_lr: Rate at the start of the warm-up.
+        eta_min: Rate at the end of the cosine. If the base rate is lower, the rate rises to this value.
         by_epoch: Only True: the rate is constant during an epoch.
-        last_step: Epochs that the scheduler has seen, less one; for resuming without its state.
+        last_step: Number of epochs that the scheduler has seen, minus one; for resuming without its state.
         verbose: Whether to log every change.
 
     Raises:
@@ -63,7 +64,7 @@ class TimmCosineLR(_ParamScheduler):
 
     def _get_value(self) -> list[float]:
         """Return the rate of each parameter group in epoch ``last_step``."""
-        # NOTE: not MMEngine's convention: the official loop steps after the epoch with that epoch's number.
+        # NOTE: differs from MMEngine: the official loop steps after the epoch, with that epoch's number.
         t = max(self.last_step - 1, 0)
         return [self._rate(t, base) for base in self.base_values]
 

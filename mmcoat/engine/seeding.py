@@ -1,7 +1,7 @@
-"""Random state as a function of the seed and the place in the run: there is no stream to replay.
+"""Random state as a function of the seed and the position in the run, so that resuming replays nothing.
 
-A stream of random numbers depends on everything that drew from it before; a run that is resumed would have
-to draw all of it again, in every process. Here each iteration and each sample starts its own.
+The state of a random number generator depends on all earlier draws. A resumed run would have to repeat them
+all, in every process. Here each iteration and each sample is seeded separately.
 """
 
 import random
@@ -13,17 +13,17 @@ _MODEL, _DATA = 0, 1  # the two never share a seed
 
 
 def seed_iteration(seed: int, rank: int, iteration: int) -> None:
-    """Seed what the model draws in one iteration (drop path, dropout, sampled points)."""
+    """Seed the model's random numbers for one iteration (drop path, dropout, sampled points)."""
     _seed_all(_MODEL, seed, rank, iteration)
 
 
 def seed_sample(seed: int, epoch: int, position: int) -> None:
-    """Seed what the data pipeline draws for one sample, in whichever process it is loaded.
+    """Seed the data pipeline's random numbers for one sample, in the process that loads it.
 
     Args:
-        seed: The run's.
-        epoch: Which pass through the data.
-        position: Number of samples before it in this pass, in all processes of the run together.
+        seed: Seed of the run.
+        epoch: Number of the pass through the data.
+        position: Number of earlier samples in this pass, over all processes of the run.
     """
     _seed_all(_DATA, seed, epoch, position)
 
@@ -32,5 +32,5 @@ def _seed_all(*key: int) -> None:
     words = np.random.SeedSequence([value % 2**64 for value in key]).generate_state(6)
     random.seed(int.from_bytes(words[:2].tobytes(), 'little'))
     np.random.seed(words[2:4])
-    # seeds CUDA's generators too, on the host: no synchronisation
+    # also seeds CUDA's generators, on the host, without synchronisation
     torch.manual_seed(int.from_bytes(words[4:].tobytes(), 'little') >> 1)

@@ -1,4 +1,4 @@
-"""Metrics; those that build on MMSegmentation's are there where it is installed."""
+"""Metrics; those based on MMSegmentation's exist only if it is installed."""
 
 from importlib.util import find_spec
 

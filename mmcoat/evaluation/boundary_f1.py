@@ -1,4 +1,4 @@
-"""How well the outlines of the classes are met, beside how well their areas are."""
+"""Measure the outlines of the classes, in addition to their areas."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,21 +10,22 @@ from mmcoat.registry import METRICS
 
 from .present_class_iou import PresentClassIoU
 
-TOLERANCE = 0.0075  # of the image's diagonal, as Csurka et al. and the DAVIS benchmark take about
+TOLERANCE = 0.0075  # share of the image's diagonal; Csurka et al. and the DAVIS benchmark use about the same
 
 
 @METRICS.register_module()
 class BoundaryF1(PresentClassIoU):
-    """``PresentClassIoU`` with the boundary F1 score (Csurka et al., BMVC 2013), and both for each class.
+    """``PresentClassIoU`` plus the boundary F1 score (Csurka et al., BMVC 2013), both also for each class.
 
-    A point of an outline is met where the other one passes within ``tolerance`` times the image's diagonal.
-    F1 is the harmonic mean of the share of the predicted outline that is met and of the true one. A class's
-    score is its mean over the images in which it occurs in truth or prediction; ``mBF1`` is the mean over the
-    classes of the ground truth. Image borders are no outlines, nor is what lies beside unlabelled pixels.
+    A point of an outline is matched if the other outline is within ``tolerance`` times the image's diagonal.
+    F1 is the harmonic mean of precision (matched share of the predicted outline) and recall (matched share of
+    the true one). A class's score is the mean over the images in which the class occurs in truth or
+    prediction. ``mBF1`` is the mean over the classes of the ground truth. Image borders and pixels beside
+    unlabelled ones do not count as outlines.
 
     Args:
-        tolerance: Share of the diagonal; at least one pixel.
-        **settings: Of MMSegmentation's ``IoUMetric``.
+        tolerance: Share of the diagonal; the distance is at least one pixel.
+        **settings: Settings of MMSegmentation's ``IoUMetric``.
     """
 
     def __init__(self, tolerance: float = TOLERANCE, **settings: Any):
@@ -32,7 +33,7 @@ class BoundaryF1(PresentClassIoU):
         self.tolerance = tolerance
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Keep, beside the areas of an image, the F1 scores (classes,), NaN where a class does not occur."""
+        """Keep the areas of an image and its F1 scores (classes,), NaN for classes that do not occur."""
         first = len(self.results)
         super().process(data_batch, data_samples)
         classes = len(self.dataset_meta['classes'])
@@ -60,14 +61,14 @@ class BoundaryF1(PresentClassIoU):
 def boundary_f1(
     answer: np.ndarray, truth: np.ndarray, classes: int, tolerance: float, ignored: int
 ) -> np.ndarray:
-    """Label maps (H, W) -> F1 in [0, 1] for each class, NaN where neither map has it.
+    """Label maps (H, W) -> F1 in [0, 1] for each class, NaN if neither map has the class.
 
-    A class without any outline in either map, one that fills the image, scores 1.
+    A class that fills the image in both maps has no outline, and scores 1.
     """
     radius = max(1, round(tolerance * float(np.hypot(*truth.shape))))
     near = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     valid = truth != ignored
-    # outlines one pixel beside unlabelled ground are made by it
+    # outlines one pixel from an unlabelled area are caused by that area
     counted = cv2.erode(valid.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     scores = np.full(classes, np.nan)
     for i in np.union1d(np.unique(truth[valid]), np.unique(answer[valid])).astype(int):
@@ -83,12 +84,12 @@ def boundary_f1(
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:
-    """Return the innermost pixels of a mask; cv2's erosion does not count the image's border."""
+    """Return the outline pixels of a mask; cv2's erosion does not treat the image's border as an outline."""
     inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
     return mask & (inner == 0)
 
 
 def _met(outline: np.ndarray, other: np.ndarray, near: np.ndarray) -> float:
-    """Return the share of an outline that lies near the other one; 0 without an outline."""
+    """Return the share of an outline that is near the other one; 0 if there is no outline."""
     band = cv2.dilate(other.astype(np.uint8), near) > 0
     return float((outline & band).sum() / max(outline.sum(), 1))

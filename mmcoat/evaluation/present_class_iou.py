@@ -10,9 +10,9 @@ from mmcoat.registry import METRICS
 class PresentClassIoU(IoUMetric):
     """``IoUMetric`` with ``mIoU_present`` beside its results.
 
-    Its own mean runs over all classes that occur in truth or prediction; a small data set with few of
-    ADE20K's 150 classes is judged by the mean over those in its ground truth. Pixels wrongly given to
-    another class still count against the class that they belong to.
+    ``IoUMetric``'s mean covers all classes that occur in truth or prediction. For a small data set with few
+    of ADE20K's 150 classes, the mean over the classes in the ground truth is the better score. Wrongly
+    predicted pixels still count against their true class.
 
     Attributes:
         class_scores: {class name: IoU in [0, 1]} of the classes present, after each evaluation.

@@ -1,4 +1,4 @@
-"""For masks judged one by one: which threshold of the probability gives the best Dice."""
+"""Find the probability threshold with the best Dice, separately for each mask."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,22 +11,22 @@ from torch import Tensor
 from mmcoat.models.losses.mask_loss import mask_targets
 from mmcoat.registry import METRICS
 
-STEPS = 200  # thresholds that are tried, 1/200 apart
+STEPS = 200  # tried thresholds, 1/200 apart
 
 
 @METRICS.register_module()
 class ThresholdSearch(BaseMetric):
-    """Dice and IoU of each mask over all images, at one half and at the best threshold for each.
+    """Dice and IoU of each mask over all images, at threshold 0.5 and at each mask's best threshold.
 
-    Each image leaves two histograms of probabilities, of pixels inside and outside of the mask: all
-    thresholds are judged at once, to 1/200. Search on the validation set only, and put what is found into
-    ``model.decode_head.threshold`` for a test.
+    Each image gives two histograms of probabilities: of pixels inside and outside the mask. From these all
+    thresholds are evaluated at once, in steps of 1/200. Search only on the validation set, and set
+    ``model.decode_head.threshold`` to the result for a test.
 
     Args:
-        labels: What the label maps hold: ``'index'``, ``'bits'`` or ``'soft'`` (see ``mmcoat.MaskLoss``; soft
-            ones count as inside from one half up).
-        ignore_index: Label of pixels that do not count.
-        **settings: Of MMEngine's ``BaseMetric``.
+        labels: Kind of label maps: ``'index'``, ``'bits'`` or ``'soft'`` (see ``mmcoat.MaskLoss``; soft
+            labels count as inside from 0.5).
+        ignore_index: Label of the ignored pixels.
+        **settings: Settings of MMEngine's ``BaseMetric``.
     """
 
     default_prefix = 'mask'
@@ -40,7 +40,7 @@ class ThresholdSearch(BaseMetric):
         for sample in data_samples:
             label = sample['gt_sem_seg']['data'].squeeze()
             scores: Tensor = sample['seg_logits']['data']
-            # MMSegmentation has applied the sigmoid already where there is one channel
+            # MMSegmentation has already applied the sigmoid if there is one channel
             chances = scores if len(scores) == 1 else scores.sigmoid()
             inside = mask_targets(label[None], len(chances), self.labels)[0] >= 0.5
             valid = (label != self.ignore_index).cpu().numpy()
@@ -56,7 +56,7 @@ class ThresholdSearch(BaseMetric):
             self.results.append(np.array(pairs))
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Return dice and iou at the best thresholds, dice at one half, in percent, and the thresholds."""
+        """Return Dice and IoU at the best thresholds and Dice at 0.5, in percent, and the best thresholds."""
         inside, outside = sum(results)  # (masks, STEPS + 1)
         # pixels whose probability is at least k / STEPS, for k = 0...STEPS
         hit = inside[:, ::-1].cumsum(1)[:, ::-1]

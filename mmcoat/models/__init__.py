@@ -1,4 +1,4 @@
-"""The models; importing this package registers them."""
+"""mmcoat's models; importing this package registers them."""
 
 from mmcoat.arch import ARCH_ZOO
 

@@ -1,4 +1,4 @@
-"""CoaT for training loops of one's own: no config, no runner, published weights by name."""
+"""CoaT for your own training loop: no config, no runner, published weights by name."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,15 +11,15 @@ from mmcoat.errors import UsageError
 
 from .backbones.coat import CoaT
 
-CLASSES = 1000  # of the published classifiers
+CLASSES = 1000  # number of classes of the published classifiers
 
 
 class FeatureInfo:
-    """What the maps of a backbone are like, with the methods of timm's class of that name.
+    """Channels and strides of a backbone's maps, with the methods of timm's class of the same name.
 
     Args:
         channels: Channels of each map.
-        reductions: Pixels of the image per position of each map, along one side.
+        reductions: Stride of each map in pixels of the image.
     """
 
     def __init__(self, channels: Sequence[int], reductions: Sequence[int]):
@@ -43,7 +43,7 @@ class FeatureInfo:
 
 
 class FeatureExtractor(nn.Module):
-    """A backbone that returns a list of maps, as ``features_only`` models of timm do.
+    """A backbone that returns a list of maps, like timm's ``features_only`` models.
 
     Args:
         backbone: A CoaT of ``out_type='featmap'``.
@@ -68,7 +68,7 @@ class Classifier(nn.Module):
 
     Args:
         backbone: A CoaT of ``out_type='cls_token'``.
-        num_classes: Classes; 0 returns the embedding.
+        num_classes: Number of classes; 0 returns the embedding.
     """
 
     def __init__(self, backbone: CoaT, num_classes: int = CLASSES):
@@ -77,7 +77,7 @@ class Classifier(nn.Module):
         channels = backbone.arch_settings['embed_dims'][-1]
         self.head = nn.Identity()
         if num_classes:
-            # under the name that MMPretrain's head has, which official files are translated to
+            # named as in MMPretrain's head, because official files are translated to that name
             self.head = nn.ModuleDict(dict(fc=nn.Linear(channels, num_classes)))
             nn.init.trunc_normal_(self.head['fc'].weight, std=0.02)
             nn.init.zeros_(self.head['fc'].bias)
@@ -88,7 +88,7 @@ class Classifier(nn.Module):
         return self.head['fc'](embedding) if isinstance(self.head, nn.ModuleDict) else embedding
 
     def load(self, source: str) -> None:
-        """Load an ImageNet classifier strictly; a head of another number of classes stays as it is.
+        """Load an ImageNet classifier strictly; a head with another number of classes does not change.
 
         Raises:
             CheckpointError: The file does not fit.
@@ -113,22 +113,22 @@ def create_model(
     num_classes: int = CLASSES,
     **settings: Any,
 ) -> nn.Module:
-    """Return a CoaT as a plain ``nn.Module``, for loops of one's own.
+    """Return a CoaT as a plain ``nn.Module``, for your own training loop.
 
     Args:
         name: ``coat_lite_tiny``, ``coat_lite_mini``, ``coat_lite_small``, ``coat_lite_medium``,
             ``coat_tiny``, ``coat_mini`` or ``coat_small``; ``coat_lite_medium_384`` with weights for 384 px.
-        pretrained: True loads the published ImageNet weights of that name, a string a file or URL.
+        pretrained: True loads the published ImageNet weights of that name; a string is a file or URL to load.
         features_only: Return maps instead of class scores.
-        num_classes: Classes of the classifier; with another number than 1000 its last layer stays untrained.
-            0 returns the class embedding.
+        num_classes: Classes of the classifier. If it is not 1000, the last layer stays untrained; 0 returns
+            the class embedding.
         **settings: Arguments of :class:`CoaT`: in_channels, out_indices, drop_path_rate, frozen_stages...
 
     Returns:
         A :class:`FeatureExtractor` or a :class:`Classifier`.
 
     Raises:
-        UsageError: An unknown name, or a setting that this function decides.
+        UsageError: The name is unknown, or a setting is one that this function sets itself.
         CheckpointError: The weights cannot be fetched or do not fit.
     """
     known = [f'coat_{arch}' for arch in ARCH_ZOO]

@@ -1,6 +1,6 @@
 """CoaT as an encoder of segmentation_models_pytorch (smp): ``from mmcoat import smp; smp.register()``.
 
-smp itself is imported by :func:`register`; the encoder is a plain module.
+Only :func:`register` imports smp; the encoder is a plain module.
 """
 
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from mmcoat.errors import UsageError
 
 from .backbones.coat import CoaT
 
-MOST = 5  # smp's depth counts halvings: maps at strides 2, 4, 8, 16 and 32
+MOST = 5  # smp's depth is the number of halvings: maps at strides 2, 4, 8, 16 and 32
 
 
 class CoaTEncoder(nn.Module):
-    """What smp's decoders ask of an encoder: maps from the image itself down to stride 2 ** depth.
+    """An encoder for smp's decoders: returns maps from the image itself down to stride 2 ** depth.
 
-    CoaT has no map at stride 2. As smp's own MiT does, this returns one of no channels there.
+    CoaT has no map at stride 2. Like smp's own MiT, this returns a map with 0 channels there.
 
     Args:
         name: Name of the weights, ``coat_lite_small``... or ``coat_lite_medium_384``.
-        depth: Halvings, from 2 to 5.
-        output_stride: The coarsest stride.
+        depth: Number of halvings, from 2 to 5.
+        output_stride: Stride of the coarsest map.
 
     Attributes:
         backbone: The :class:`CoaT`.
@@ -53,14 +53,14 @@ class CoaTEncoder(nn.Module):
         return min(self._output_stride, 2**self.depth)
 
     def set_in_channels(self, in_channels: int, pretrained: bool = False) -> None:
-        """Make the (untrained) backbone anew for images of that many channels; smp calls it first."""
+        """Rebuild the (untrained) backbone for ``in_channels`` image channels; smp calls this first."""
         arch = self.name.removesuffix('_384').removeprefix('coat_')
         self.backbone = CoaT(arch, in_channels=in_channels, out_indices=range(self.depth - 1))
 
     def make_dilated(self, output_stride: int) -> None:
-        """Let no map be coarser than ``output_stride``, for DeepLab.
+        """Limit the stride of all maps to ``output_stride``, for DeepLab.
 
-        CoaT's patches do not overlap, so that strides cannot become dilations: coarser maps are enlarged.
+        CoaT's patches do not overlap, so strides cannot be replaced by dilations: coarser maps are enlarged.
         """
         self._output_stride = output_stride
 
@@ -68,7 +68,7 @@ class CoaTEncoder(nn.Module):
         """Load the published ImageNet weights, or a file or URL, strictly.
 
         Raises:
-            CheckpointError: They cannot be fetched or do not fit.
+            CheckpointError: The weights cannot be fetched or do not fit.
         """
         checkpoints.load_backbone(self.backbone, source or f'mmcoat://{self.name}')
 

@@ -1,1 +1,1 @@
-"""A page in the browser to try a model on: see docs/page.md. Needs Gradio, the extra ``page``."""
+"""A page in the browser to try a model: see docs/page.md. It needs Gradio (the extra ``page``)."""

@@ -1,4 +1,4 @@
-"""What the page shows for an image and for a click: pictures, a legend, times, files."""
+"""Compute what the page shows for an image and for a click: pictures, a legend, times, files."""
 
 import json
 import time
@@ -22,19 +22,19 @@ from mmcoat.apis.results import MOST_DRAWN
 from mmcoat.visualization.look import Wish, look
 from mmcoat.visualization.subject import prepare
 
-ROWS = 20  # of a legend
+ROWS = 20  # maximal number in a legend
 Row: TypeAlias = tuple[str, str, np.ndarray]  # name, value, colour
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the page shows of a result.
+    """The parts of a result that the page shows.
 
     Attributes:
-        overlay: (H, W, 3) RGB, uint8, of the image's size: a click on it is a pixel of the image.
+        overlay: (H, W, 3) RGB, uint8, as large as the image, so a click on it gives a pixel of the image.
         legend: Names, values and colours.
         files: For download.
-        milliseconds: From the pixels to the result, drawing not counted.
+        milliseconds: Time from the pixels to the result, without drawing.
     """
 
     overlay: np.ndarray
@@ -44,16 +44,16 @@ class Answer:
 
 
 def read_upright(path: str | Path) -> np.ndarray:
-    """Return an image as (H, W, 3) uint8 in BGR, turned as its EXIF entry says: a photo as it was seen.
+    """Return an image as (H, W, 3) uint8 in BGR, rotated according to its EXIF entry.
 
     Raises:
-        ImageError: It cannot be read, or is too large for a page.
+        ImageError: It cannot be read, or is too large for the page.
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         try:
             read_image(path)
-        except ImageError as error:  # the page's folders are nobody's business
+        except ImageError as error:  # the message must not show the page's folders
             raise ImageError(str(error).replace(str(path), Path(path).name)) from None
         raise ImageError(f'image {Path(path).name} cannot be read')
     pixels = image.shape[0] * image.shape[1]
@@ -66,12 +66,12 @@ def read_upright(path: str | Path) -> np.ndarray:
 
 
 def answer(inferencer: Inferencer, path: str | Path, folder: str | Path) -> Answer:
-    """Run a model on an image, and write the files of its result.
+    """Run a model on an image and write the result files.
 
     Args:
         inferencer: The model.
-        path: Of the image.
-        folder: Where files go.
+        path: Path of the image.
+        folder: Folder for the files.
 
     Raises:
         ImageError: The image cannot be read.
@@ -86,13 +86,13 @@ def answer(inferencer: Inferencer, path: str | Path, folder: str | Path) -> Answ
     if isinstance(result, DetectionResult):
         files.append(Path(folder, f'{result.name}_coco.json'))
         files[-1].write_text(json.dumps(result.to_coco()))
-    whole = isinstance(result, ClassificationResult)  # its picture is the image with a list beside
+    whole = isinstance(result, ClassificationResult)  # its picture has a list beside the image
     overlay = result.image if whole else result.plot(legend=False)
     return Answer(overlay, legend_of(result), files, milliseconds)
 
 
 def legend_of(result: Any) -> list[Row]:
-    """Return names, values and colours: classes by their share, objects or classes by their score."""
+    """Return names, values and colours: classes by share of pixels, objects or image classes by score."""
     if isinstance(result, SegmentationResult):
         known = result.label_map[result.label_map < len(result.classes)]
         counts = np.bincount(known, minlength=len(result.classes))
@@ -107,7 +107,7 @@ def legend_of(result: Any) -> list[Row]:
 
 
 def legend_html(rows: list[Row]) -> str:
-    """Return a legend as HTML; names come from a checkpoint, and are escaped."""
+    """Return a legend as HTML; names come from a checkpoint, so they are escaped."""
     shown = [
         f'<li><i style="background: rgb({", ".join(map(str, colour))})"></i>'
         f'{escape(name)}<b>{escape(value)}</b></li>'
@@ -125,17 +125,17 @@ def attention(
     folder: str | Path,
     stage: int | None = None,
 ) -> tuple[Path, float]:
-    """Draw the attention of a pixel; return the figure's file, and the milliseconds that it took.
+    """Draw the attention of a pixel; return the figure's file and the time in milliseconds.
 
     Args:
         inferencer: The model.
-        path: Of the image.
+        path: Path of the image.
         pixel: x and y in the upright image.
-        folder: Where the figure goes.
-        stage: From 0; the last one when None.
+        folder: Folder for the figure.
+        stage: Number of the stage, from 0; None takes the last one.
 
     Raises:
-        UsageError: The model has no such stage, or no CoaT; or the pixel is outside.
+        UsageError: The model has no such stage or no CoaT, or the pixel is outside the image.
     """
     start = time.perf_counter()
     image = read_upright(path)

@@ -32,26 +32,26 @@ STYLE = """
 
 
 class Handlers:
-    """What happens on the page; each returns values for its components, and errors as one line.
+    """The actions of the page; each returns values for its components, and an error as one line.
 
     Args:
         shelf: The models.
-        folder: Where files go, until the page ends.
+        folder: Folder for files, used until the page ends.
     """
 
     def __init__(self, shelf: Shelf, folder: str | Path):
         self.shelf, self.folder = shelf, folder
 
     def _place(self) -> str:
-        return tempfile.mkdtemp(dir=self.folder)  # two images may have one name
+        return tempfile.mkdtemp(dir=self.folder)  # two images may have the same name
 
     def choose_task(self, task: str) -> tuple:
-        """Show the models of a task, and the slider of boxes' scores where there are boxes."""
+        """Show the models of a task, and the slider for box scores if the task has boxes."""
         labels = self.shelf.labels(task)
         return gr.update(choices=labels, value=labels[0]), gr.update(visible=task == 'detection')
 
     def run(self, path: str | None, label: str | None, score: float) -> tuple:
-        """Return status, overlay, legend, two files, what is shown; and no pixel, status and figure of it."""
+        """Return status, overlay, legend, two files and the shown image; clear pixel, status and figure."""
         if not path:
             return _status(HINT), None, '', *_downloads([]), None, None, '', None
 
@@ -70,7 +70,7 @@ class Handlers:
         return _told(work, None, '', *_downloads([]), None, None, '', None)
 
     def attend(self, shown: tuple | None, pixel: tuple | None, stage: str) -> tuple:
-        """Return status and attention figure for the pixel of what is shown."""
+        """Return status and attention figure for a pixel of the shown image."""
         if shown is None or pixel is None:
             return '', None
 
@@ -90,7 +90,7 @@ def _status(text: str, failed: bool = False) -> str:
 
 
 def _downloads(files: list[Path]) -> list[dict[str, Any]]:
-    """Return what the two buttons become: the overlay, and the result itself."""
+    """Return the two download buttons: for the overlay and for the result itself."""
     names = {'.png': 'Label map (PNG)', '.json': 'Boxes (COCO JSON)'}
     buttons = []
     for i in range(2):
@@ -101,7 +101,7 @@ def _downloads(files: list[Path]) -> list[dict[str, Any]]:
 
 
 def _told(work: Callable[[], tuple], *nothing: Any) -> tuple:
-    """Return what ``work`` gives, or an error in one line and ``nothing``."""
+    """Return the result of ``work``, or an error in one line and ``nothing``."""
     try:
         return work()
     except Exception as error:
@@ -134,7 +134,7 @@ def build(shelf: Shelf, folder: str | Path) -> gr.Blocks:
         seen = gr.HTML(elem_id='seen'), _picture('attention', ['download', 'fullscreen'])
         shown, pixel = gr.State(), gr.State()
 
-        one = dict(concurrency_id='model', concurrency_limit=1)  # no two threads use a model
+        one = dict(concurrency_id='model', concurrency_limit=1)  # one thread at a time per model
         upload, model, score = inputs
         changes = [upload.change, model.change, score.release]
         gr.on(changes, handlers.run, inputs, [*outputs, shown, pixel, *seen], **one)
@@ -169,7 +169,7 @@ def _outputs() -> list[Any]:
 
 
 def _picture(name: str, buttons: list[str]) -> gr.Image:
-    # never the button 'share': it sends the picture to another host
+    # never the button 'share', which sends the picture to another host
     how = dict(interactive=False, show_label=False, format='png', type='filepath')
     return gr.Image(label=name, elem_id=name, buttons=buttons, **how)
 

@@ -1,4 +1,4 @@
-"""The models that the page offers: one that is given, the demos', and the published ones."""
+"""The models that the page offers: a given one, those of the demos, and the published ones."""
 
 import time
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from mmcoat.errors import UsageError
 from mmcoat.runs.workdir import numbered_checkpoints
 
 KEPT = 2  # models in memory at a time
-DEMOS = ('demo', 'demo_det')  # where `make demo` and `make demo-det` write, in the work dirs
+DEMOS = ('demo', 'demo_det')  # folders of `make demo` and `make demo-det` in the work dirs
 _TASKS = dict(
     classification='classification', instance_segmentation='detection', detection='detection'
 )
@@ -18,13 +18,13 @@ _TASKS = dict(
 
 @dataclass(frozen=True)
 class Choice:
-    """A model that can be chosen.
+    """A model that the user can choose.
 
     Attributes:
-        label: As the page calls it.
+        label: Name on the page.
         task: ``'segmentation'``, ``'detection'`` or ``'classification'``.
         config: Path or name.
-        checkpoint: File or URL; None with the name of a published file.
+        checkpoint: File or URL; None if ``config`` is the name of a published file.
     """
 
     label: str
@@ -36,15 +36,15 @@ class Choice:
 def find_choices(
     config: str | None = None, checkpoint: str | None = None, work_dirs: str | Path = 'work_dirs'
 ) -> list[Choice]:
-    """Return what can be chosen: the given model first, then the demos', then the published ones.
+    """Return the choices: the given model first, then those of the demos, then the published ones.
 
     Args:
-        config: Config file, its name, or the name of a published file; may be left out.
+        config: Config file, its name, or the name of a published file; optional.
         checkpoint: File or URL. It is read when the model is first used.
-        work_dirs: Where the demos trained.
+        work_dirs: Folder in which the demos were trained.
 
     Raises:
-        UsageError: There is no such config, or it has no checkpoint.
+        UsageError: The config does not exist, or no checkpoint is given for it.
     """
     given = [] if config is None else [_given(config, checkpoint)]
     demos = [found for name in DEMOS for found in _demo(Path(work_dirs, name))]
@@ -69,7 +69,7 @@ def _given(config: str, checkpoint: str | None) -> Choice:
 
 
 def _demo(folder: Path) -> list[Choice]:
-    """Return the model that a demo trained in ``folder``, if it did."""
+    """Return the model that a demo trained in ``folder``, as a list; an empty list if there is none."""
     saved = numbered_checkpoints(folder / 'run').get('iter_', [])
     configs = sorted((folder / 'run').glob('*.py'))
     if not saved or not configs:
@@ -80,10 +80,10 @@ def _demo(folder: Path) -> list[Choice]:
 
 
 class Shelf:
-    """Builds models when they are chosen, and keeps the last ones.
+    """Build models when they are chosen, and keep the most recently used ones.
 
     Args:
-        choices: What can be chosen, the first by default.
+        choices: Models to choose from; the first is the default.
         device: As for :class:`mmcoat.Inferencer`.
     """
 
@@ -93,7 +93,7 @@ class Shelf:
         self._loaded: dict[str, Inferencer] = {}
 
     def tasks(self) -> list[str]:
-        """Return the tasks that there are models for, that of the first model first."""
+        """Return the tasks of the models; the task of the first model comes first."""
         return list(dict.fromkeys(choice.task for choice in self.choices.values()))
 
     def labels(self, task: str) -> list[str]:
@@ -101,7 +101,7 @@ class Shelf:
         return [choice.label for choice in self.choices.values() if choice.task == task]
 
     def take(self, label: str | None) -> tuple[Inferencer, float]:
-        """Return a model, and the seconds that it took to load; 0 where it was there.
+        """Return a model and its loading time in seconds, 0 if it was already loaded.
 
         Raises:
             UsageError: There is no such model, or it cannot be loaded.
@@ -112,7 +112,7 @@ class Shelf:
         seconds = 0.0
         if loaded is None:
             while len(self._loaded) >= KEPT:
-                self._loaded.pop(next(iter(self._loaded)))  # the one not used for longest
+                self._loaded.pop(next(iter(self._loaded)))  # the least recently used one
             choice = self.choices[label]
             loaded = Inferencer(choice.config, choice.checkpoint, self.device)
             seconds = time.perf_counter() - start

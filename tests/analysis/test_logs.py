@@ -124,7 +124,7 @@ def test_panels_and_names(work):
         (['{work}/..'], 'holds no log'),
         (['{work}', '--smooth', '1'], '--smooth must be from 0 to below 1'),
         (['{work}', '--out', 'curves.bmp'], 'pictures end in one of'),
-        (['{work}/empty'], 'no line of a training'),
+        (['{work}/empty'], 'no training or validation line'),
     ],
 )
 def test_errors(monkeypatch, capsys, work, arguments, message):

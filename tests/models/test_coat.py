@@ -345,7 +345,10 @@ ARCH = dict(
         (dict(drop_path_rate=True), 'drop_path_rate must be in'),
         (dict(crpe_window=[(3.0, 4), (5, 4)]), 'of whole numbers'),
         (dict(crpe_window=[(3, 4), (3, 4)]), 'a window twice'),
-        (dict(arch=ARCH | dict(parallel_depth=-1)), 'parallel_depth must be a whole number from 0'),
+        (
+            dict(arch=ARCH | dict(parallel_depth=-1)),
+            'parallel_depth must be a whole number from 0',
+        ),
         (dict(arch=ARCH | dict(mlp_ratios='44')), 'mlp_ratios must be a list of numbers'),
         (dict(arch=ARCH | dict(mlp_ratios=[4, 0])), 'mlp_ratios must be positive'),
         (dict(arch=ARCH | dict(embed_dims=[8.0, 16.0])), 'embed_dims must be a list of whole'),

@@ -1,7 +1,7 @@
 _base_ = './coat_lite_medium_384.py'
 
-# A fifth scale at stride 64. The paper has none, so there are no weights for it: its size is chosen here, and
-# `new_stages` lets it begin untrained beside the four pretrained ones.
+# A fifth scale at stride 64. The paper has no fifth scale, so its size is chosen here and there are no
+# weights for it. `new_stages` allows the fifth scale to start untrained, after four pretrained ones.
 channels = [128, 256, 320, 512, 512]
 backbone = dict(
     arch=dict(

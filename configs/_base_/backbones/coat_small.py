@@ -1,5 +1,5 @@
 # CoaT Small: its name, its ImageNet weights, and the channels of its maps at strides 4, 8, 16 and 32.
-# A config puts `backbone` into its model, and gives `channels` to whatever reads the maps.
+# A config puts `backbone` into its model, and passes `channels` to the modules that read the maps.
 channels = [152, 320, 320, 320]
 backbone = dict(
     arch='small',

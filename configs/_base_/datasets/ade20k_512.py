@@ -1,12 +1,12 @@
-# ADE20K (SceneParse150) at 512 x 512. The layout that is expected under data_root:
+# ADE20K (SceneParse150) at 512 x 512. Expected layout under data_root:
 #   images/training/*.jpg       annotations/training/*.png
 #   images/validation/*.jpg     annotations/validation/*.png
 dataset_type = 'ADE20KDataset'
 data_root = 'data/ade/ADEChallengeData2016'
 crop_size = (512, 512)
-scale = (2048, 512)  # longest and shortest side
+scale = (2048, 512)  # upper limits of the long side and the short side
 
-# EXIF would turn the image, and not its label map
+# following EXIF would rotate the image but not its label map
 load_image = dict(type='LoadImageFromFile', color_type='color_ignore_orientation')
 
 train_pipeline = [
@@ -21,7 +21,7 @@ train_pipeline = [
 test_pipeline = [
     load_image,
     dict(type='Resize', scale=scale, keep_ratio=True),
-    # after Resize: predictions are compared at the annotation's own size
+    # after Resize, because predictions are compared with the annotation at its original size
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='PackSegInputs'),
 ]

@@ -1,4 +1,4 @@
-# Cityscapes at 512 x 1024, as MMSegmentation's _base_/datasets/cityscapes.py. The layout that is expected:
+# Cityscapes at 512 x 1024, as MMSegmentation's _base_/datasets/cityscapes.py. Expected layout in data_root:
 #   leftImg8bit/{train,val}/<city>/*_leftImg8bit.png    gtFine/{train,val}/<city>/*_gtFine_labelTrainIds.png
 _base_ = './segmentation.py'
 
@@ -18,7 +18,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
-    # after Resize: predictions are compared at the annotation's own size
+    # after Resize, because predictions are compared with the annotation at its original size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]

@@ -1,9 +1,9 @@
-# COCO 2017, boxes. The layout that is expected under data_root:
+# COCO 2017, boxes. Expected layout under data_root:
 #   train2017/*.jpg  val2017/*.jpg  annotations/instances_{train,val}2017.json
 dataset_type = 'CocoDataset'
 data_root = 'data/coco/'
 
-# Parts of the multi-scale pipelines of other files: short side 480 to 800, and the crop of DETR.
+# For the multi-scale pipelines in other files: short sides from 480 to 800, and DETR's crop.
 multi_scale = dict(
     type='RandomChoiceResize', scales=[(s, 1333) for s in range(480, 801, 32)], keep_ratio=True
 )
@@ -22,11 +22,11 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(1333, 800), keep_ratio=True),
-    # after Resize: the drawings of the visualization hook compare boxes of the original image
+    # after Resize, because the visualization hook draws the boxes on the original image
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='PackDetInputs', meta_keys=meta_keys),
 ]
-# Test-time augmentation, of boxes only: three scales, each as it is and mirrored.
+# Test-time augmentation, only for boxes: three scales, each with and without mirroring.
 tta_model = dict(
     type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
 )

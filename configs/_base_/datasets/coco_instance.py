@@ -1,6 +1,6 @@
 _base_ = './coco_detection.py'
 
-del _base_.tta_model, _base_.tta_pipeline  # MMDetection's merges boxes, and drops the masks
+del _base_.tta_model, _base_.tta_pipeline  # MMDetection's TTA merges only boxes and drops masks
 
 # Boxes and masks; multi-scale 480 to 800 with crop, the augmentation of the official CoaT on COCO.
 train_pipeline = [

@@ -1,6 +1,5 @@
-# COCO-Stuff 164k, 171 classes, as MMSegmentation's _base_/datasets/coco-stuff164k.py. The layout that is
-# expected:
-#   images/{train,val}2017/*.jpg    annotations/{train,val}2017/*_labelTrainIds.png
+# COCO-Stuff 164k, 171 classes, as MMSegmentation's _base_/datasets/coco-stuff164k.py. Expected layout under
+# data_root: images/{train,val}2017/*.jpg    annotations/{train,val}2017/*_labelTrainIds.png
 _base_ = './segmentation.py'
 
 dataset_type = 'COCOStuffDataset'
@@ -19,7 +18,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
-    # after Resize: predictions are compared at the annotation's own size
+    # after Resize, because predictions are compared with the annotation at its original size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]

@@ -1,7 +1,7 @@
-# DRIVE, the vessels of the retina in 20 + 20 images of 584 x 565, as MMSegmentation's
-# _base_/datasets/drive.py but for the crop: its 64 x 64 for U-Net would leave 2 x 2 positions at stride 32,
-# so this takes the 256 of its HRF. The layout that is expected:
-#   images/{training,validation}/*.png    annotations/{training,validation}/*_manual1.png
+# DRIVE: vessels of the retina, 20 + 20 images of 584 x 565, as in MMSegmentation's _base_/datasets/drive.py
+# except for the crop. Its crop of 64 x 64 for U-Net would leave 2 x 2 positions at stride 32, so the crop
+# here is 256 x 256, as in MMSegmentation's HRF. Expected layout under data_root:
+# images/{training,validation}/*.png    annotations/{training,validation}/*_manual1.png
 _base_ = './segmentation.py'
 
 dataset_type = 'DRIVEDataset'
@@ -20,7 +20,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(584, 565), keep_ratio=True),
-    # after Resize: predictions are compared at the annotation's own size
+    # after Resize, because predictions are compared with the annotation at its original size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
@@ -42,6 +42,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-# Dice is what is reported on vessels; the table in the log has it for each class
+# Dice is the usual score for vessels; the table in the log has it for each class
 val_evaluator = dict(iou_metrics=['mDice', 'mIoU'])
 test_evaluator = val_evaluator

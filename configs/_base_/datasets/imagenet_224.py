@@ -1,8 +1,8 @@
-# ImageNet-1K at 224 x 224. The layout that is expected under data_root:
+# ImageNet-1K at 224 x 224. Expected layout under data_root:
 #   train/<class>/*.JPEG       val/<class>/*.JPEG
 dataset_type = 'ImageNet'
 data_root = 'data/imagenet'
-bgr_mean = [103.53, 116.28, 123.675]  # pictures are BGR until the model's preprocessor
+bgr_mean = [103.53, 116.28, 123.675]  # images are BGR until the model's preprocessor
 bgr_std = [57.375, 57.12, 58.395]
 
 train_pipeline = [
@@ -43,7 +43,7 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     drop_last=True,
-    # three views of a picture, each on another GPU; an epoch is as long as without
+    # three views of each image, on different GPUs; the length of an epoch does not change
     sampler=dict(type='RepeatAugSampler', shuffle=True, num_repeats=3),
     dataset=dict(type=dataset_type, data_root=data_root, split='train', pipeline=train_pipeline),
 )

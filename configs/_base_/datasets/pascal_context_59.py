@@ -1,6 +1,6 @@
-# Pascal Context, 59 classes, as MMSegmentation's _base_/datasets/pascal_context_59.py. Label maps hold 0
-# for the background, which does not count. The layout that is expected:
-#   JPEGImages/*.jpg    SegmentationClassContext/*.png    ImageSets/SegmentationContext/{train,val}.txt
+# Pascal Context, 59 classes, as MMSegmentation's _base_/datasets/pascal_context_59.py. The value 0 in label
+# maps is the background, which is ignored. Expected layout under data_root: JPEGImages/*.jpg
+# SegmentationClassContext/*.png    ImageSets/SegmentationContext/{train,val}.txt
 _base_ = './segmentation.py'
 
 dataset_type = 'PascalContextDataset59'
@@ -19,7 +19,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(520, 520), keep_ratio=True),
-    # after Resize: predictions are compared at the annotation's own size
+    # after Resize, because predictions are compared with the annotation at its original size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]

@@ -1,6 +1,6 @@
-# ISPRS Potsdam in tiles of 512 x 512, 6 classes, as MMSegmentation's _base_/datasets/potsdam.py. Label maps
-# hold 0 for what does not count. The layout that is expected:
-#   img_dir/{train,val}/*.png    ann_dir/{train,val}/*.png
+# ISPRS Potsdam in tiles of 512 x 512, 6 classes, as MMSegmentation's _base_/datasets/potsdam.py. The value 0
+# in label maps is ignored. Expected layout under data_root: img_dir/{train,val}/*.png
+# ann_dir/{train,val}/*.png
 _base_ = './segmentation.py'
 
 dataset_type = 'PotsdamDataset'
@@ -19,7 +19,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(512, 512), keep_ratio=True),
-    # after Resize: predictions are compared at the annotation's own size
+    # after Resize, because predictions are compared with the annotation at its original size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]

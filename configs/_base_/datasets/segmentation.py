@@ -1,6 +1,6 @@
-# What the segmentation data sets share: how they are loaded, augmented at test time and judged. Each of the
-# other files adds its class, folders, sizes and pipelines. LoadAnnotations asks the data set whether label
-# 0 is a class.
+# Settings that the segmentation data sets share: loading, test-time augmentation and evaluation. Each of the
+# other files adds class, folders, sizes and pipelines. LoadAnnotations takes reduce_zero_label from the data
+# set.
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(

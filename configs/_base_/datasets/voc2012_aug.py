@@ -1,7 +1,6 @@
-# Pascal VOC 2012 with SBD's augmentation, as MMSegmentation's _base_/datasets/pascal_voc12_aug.py: 21
-# classes, the background among them. The layout that is expected:
-#   JPEGImages/*.jpg    SegmentationClass/*.png    SegmentationClassAug/*.png
-#   ImageSets/Segmentation/{train,aug,val}.txt
+# Pascal VOC 2012 with SBD's augmentation, as MMSegmentation's _base_/datasets/pascal_voc12_aug.py: 21 classes
+# including the background. Expected layout under data_root: JPEGImages/*.jpg    SegmentationClass/*.png
+# SegmentationClassAug/*.png ImageSets/Segmentation/{train,aug,val}.txt
 _base_ = './segmentation.py'
 
 dataset_type = 'PascalVOCDataset'
@@ -20,7 +19,7 @@ train_pipeline = [
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
-    # after Resize: predictions are compared at the annotation's own size
+    # after Resize, because predictions are compared with the annotation at its original size
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]

@@ -1,6 +1,6 @@
 _base_ = './detector_coat.py'
 
-# ATSS with DyHead (arXiv 2106.08322) as MMDetection trains it on Swin; drop path: see detector_coat.py.
+# ATSS with DyHead (arXiv 2106.08322), as MMDetection trains it with Swin; drop path: see detector_coat.py.
 num_classes = 80
 model = dict(
     type='ATSS',
@@ -13,7 +13,7 @@ model = dict(
             add_extra_convs='on_output',
             num_outs=5,
         ),
-        # zero_init_offset and center_offset, pred_kernel_size below: as DyHead's official code
+        # zero_init_offset, center_offset and pred_kernel_size below are those of DyHead's official code
         dict(
             type='DyHead', in_channels=256, out_channels=256, num_blocks=6, zero_init_offset=False
         ),

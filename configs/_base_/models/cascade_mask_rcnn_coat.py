@@ -1,7 +1,7 @@
 _base_ = './mask_rcnn_coat.py'
 
-# Cascade Mask R-CNN as the official CoaT trains it (the recipe of Swin): three heads of 4 convolutions
-# and 1 fully connected layer with SyncBN, class-wise regression, GIoU loss on decoded boxes.
+# Cascade Mask R-CNN as the official CoaT code trains it (Swin's recipe): three heads, each with 4
+# convolutions and 1 fully connected layer with SyncBN, class-wise regression, and GIoU loss on decoded boxes.
 _box_head = dict(
     type='ConvFCBBoxHead',
     num_shared_convs=4,
@@ -13,7 +13,7 @@ _box_head = dict(
     num_classes=_base_.num_classes,
     reg_class_agnostic=False,
     reg_decoded_bbox=True,
-    norm_cfg=dict(type='SyncBN', requires_grad=True),  # tools/ turn it into BN on one device or CPU
+    norm_cfg=dict(type='SyncBN', requires_grad=True),  # tools/ use BN on one device or CPU
     loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
     loss_bbox=dict(type='GIoULoss', loss_weight=10.0),
 )

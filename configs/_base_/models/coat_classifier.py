@@ -1,4 +1,4 @@
-# CoaT as the paper's ImageNet classifier: the class embedding and a Linear. Configs give arch and channels.
+# The paper's ImageNet classifier: CoaT's class embedding and a Linear layer. Configs set arch and channels.
 model = dict(
     type='ImageClassifier',
     data_preprocessor=dict(
@@ -15,6 +15,6 @@ model = dict(
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original'),
         topk=(1, 5),
     ),
-    # one of the two for each batch, evenly
+    # each batch gets one of the two, with equal probability
     train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
 )

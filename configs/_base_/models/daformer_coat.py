@@ -1,6 +1,7 @@
 _base_ = './segmentor_coat.py'
 
-# DAFormer's decoder as its authors set it (arXiv 2111.14887, section 3.2), trained here with all labels.
+# DAFormer's decoder with its authors' settings (arXiv 2111.14887, section 3.2), here trained with full
+# supervision.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 num_classes = 150
 model = dict(

@@ -1,7 +1,8 @@
 _base_ = './detector_coat.py'
 
-# Deformable DETR: multi-scale, single stage, no box refinement. mmcoat's class is MMDetection's; it
-# also loads the official files. Images are padded to the largest of their batch only, as officially.
+# Deformable DETR: multi-scale, single stage, no box refinement. mmcoat's class is MMDetection's class that
+# also loads the official files. Images are padded to the largest image of their batch, as in the official
+# code.
 num_classes = 80
 model = dict(
     type='mmcoat.DeformableDETR',
@@ -17,7 +18,7 @@ model = dict(
         out_channels=256,
         act_cfg=None,
         norm_cfg=dict(type='GN', num_groups=32),
-        # the official projections have a bias although a norm follows
+        # the official projections have a bias, although a norm follows
         bias=True,
         num_outs=4,
     ),

@@ -1,4 +1,4 @@
-# What the detectors share: preprocessing and the backbone, whose variant comes from backbones/.
+# Settings that the detectors share: preprocessing, and the backbone, whose variant comes from backbones/.
 model = dict(
     data_preprocessor=dict(
         type='DetDataPreprocessor',
@@ -10,8 +10,8 @@ model = dict(
     backbone=dict(
         type='mmcoat.CoaT',
         out_indices=(1, 2, 3),
-        # NOTE: chosen here. MMDetection trains Swin-T with 0.2, the end of a ramp over depth whose mean is
-        # 0.1; CoaT's rate is the same in every block. Small takes 0.2, the authors' own on COCO.
+        # NOTE: chosen here. MMDetection trains Swin-T with 0.2, which is the end of a ramp over depth; the
+        # mean is 0.1. CoaT's rate is the same in every block. Small uses 0.2, the authors' own rate on COCO.
         drop_path_rate=0.1,
     ),
 )

@@ -1,6 +1,6 @@
 _base_ = './detector_coat.py'
 
-# DINO with 4 scales (arXiv 2203.03605) as MMDetection trains it; drop path: see detector_coat.py.
+# DINO with 4 scales (arXiv 2203.03605), as MMDetection trains it; drop path: see detector_coat.py.
 num_classes = 80
 model = dict(
     type='DINO',

@@ -1,8 +1,8 @@
 _base_ = './detector_coat.py'
 
-# Mask2Former for instance segmentation (arXiv 2112.01527) as MMDetection trains it on Swin-T. Drop path
-# is chosen here: Swin-T's 0.3 is the end of a ramp over depth whose mean is 0.15; CoaT's rate is the same
-# in every block. Small takes 0.2, the authors' own on COCO.
+# Mask2Former for instance segmentation (arXiv 2112.01527), as MMDetection trains it with Swin-T. Drop path is
+# chosen here: Swin-T's 0.3 is the end of a ramp over depth, and the mean is 0.15; CoaT's rate is the same in
+# every block. Small uses 0.2, the authors' own rate on COCO.
 num_classes = 80
 _attention = dict(embed_dims=256, num_heads=8, dropout=0.0, batch_first=True)
 _positional_encoding = dict(num_feats=128, normalize=True)

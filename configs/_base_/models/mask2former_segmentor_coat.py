@@ -1,8 +1,8 @@
 _base_ = './segmentor_coat.py'
 
 # Mask2Former for semantic segmentation, in MMSegmentation; its parts come from MMDetection. Drop path is
-# chosen here: Swin-T's 0.3 is the end of a ramp over depth whose mean is 0.15; CoaT's rate is the same in
-# every block. Small and Lite Medium take 0.2, the authors' own for Small on COCO.
+# chosen here: Swin-T's 0.3 is the end of a ramp over depth, and the mean is 0.15; CoaT's rate is the same in
+# every block. Small and Lite Medium use 0.2, the authors' own rate for Small on COCO.
 custom_imports = dict(imports='mmdet.models', allow_failed_imports=False)
 num_classes = 150
 _attention = dict(
@@ -17,7 +17,7 @@ _positional_encoding = dict(num_feats=128, normalize=True)
 model = dict(
     backbone=dict(drop_path_rate=0.15),
     decode_head=dict(
-        type='mmcoat.Mask2FormerHead',  # MMSegmentation's, for sliding windows too
+        type='mmcoat.Mask2FormerHead',  # MMSegmentation's head, which here also works with sliding windows
         strides=[4, 8, 16, 32],
         feat_channels=256,
         out_channels=256,

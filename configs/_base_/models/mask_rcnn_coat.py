@@ -1,6 +1,6 @@
 _base_ = './detector_coat.py'
 
-# Mask R-CNN with FPN: MMDetection's R50 heads, as the official CoaT.
+# Mask R-CNN with FPN and the heads of MMDetection's R50 config, as in the official CoaT code.
 num_classes = 80
 model = dict(
     type='MaskRCNN',

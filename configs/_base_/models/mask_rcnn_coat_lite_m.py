@@ -1,4 +1,4 @@
-# Our own, drop path included: the paper does not train CoaT-Lite Medium on COCO.
+# Our own, including drop path: the paper does not train CoaT-Lite Medium on COCO.
 _base_ = ['../backbones/coat_lite_medium.py', './mask_rcnn_coat.py']
 
 model = dict(

@@ -1,6 +1,6 @@
 _base_ = './detector_coat.py'
 
-# RetinaNet as MMDetection trains it on Swin-T; drop path: see detector_coat.py.
+# RetinaNet, as MMDetection trains it with Swin-T; drop path: see detector_coat.py.
 num_classes = 80
 model = dict(
     type='RetinaNet',
@@ -40,7 +40,7 @@ model = dict(
             min_pos_iou=0,
             ignore_iof_thr=-1,
         ),
-        sampler=dict(type='PseudoSampler'),  # focal loss takes every anchor
+        sampler=dict(type='PseudoSampler'),  # focal loss uses all anchors
         allowed_border=-1,
         pos_weight=-1,
         debug=False,

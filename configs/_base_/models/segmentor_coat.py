@@ -1,5 +1,5 @@
-# What the segmentors share: preprocessing and the backbone, whose variant comes from backbones/.
-norm_cfg = dict(type='SyncBN', requires_grad=True)  # tools/ turn it into BN on one device or CPU
+# Settings that the segmentors share: preprocessing, and the backbone, whose variant comes from backbones/.
+norm_cfg = dict(type='SyncBN', requires_grad=True)  # tools/ use BN on one device or CPU
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
@@ -10,14 +10,15 @@ model = dict(
         pad_val=0,
         seg_pad_val=255,
         size=(512, 512),
-        test_cfg=dict(size_divisor=32),  # without it MMSegmentation pads no test image
+        test_cfg=dict(size_divisor=32),  # without it MMSegmentation does not pad test images
     ),
     backbone=dict(
         type='mmcoat.CoaT',
         out_indices=(0, 1, 2, 3),
-        # NOTE: chosen here, not official: there is no official CoaT segmentation. By CoaT's rule, half of
-        # where a ramp of Swin's ends: on ImageNet Swin-T's at 0.2, and Swin-S's at 0.3, hence 0.15 for
-        # Small. But on ADE20K Small and Lite Medium take 0.2, the authors' own for Small on COCO.
+        # NOTE: chosen here, because there is no official CoaT segmentation. Swin's rate is the end of a ramp
+        # over depth; CoaT's rate is the same in every block, so it is half of Swin's. Swin-T has 0.2 on
+        # ImageNet, hence 0.1; Swin-S has 0.3, hence 0.15 for Small. But on ADE20K Small and Lite Medium use
+        # 0.2, the authors' own rate for Small on COCO.
         drop_path_rate=0.1,
     ),
     train_cfg=dict(),

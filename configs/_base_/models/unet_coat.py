@@ -1,6 +1,6 @@
 _base_ = './segmentor_coat.py'
 
-# U-Net's decoder: chosen here, after the winners of Kaggle's contests who put one onto CoaT.
+# U-Net's decoder, chosen here because winners of Kaggle contests used it with CoaT.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 num_classes = 150
 model = dict(

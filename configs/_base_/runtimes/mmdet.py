@@ -1,9 +1,8 @@
 _base_ = '../default_runtime.py'
 
 default_scope = 'mmdet'
-env_cfg = dict(
-    cudnn_benchmark=False
-)  # batches differ in shape, and each new shape would be tuned anew
+# batches differ in shape, and every new shape would be tuned again
+env_cfg = dict(cudnn_benchmark=False)
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),

@@ -8,7 +8,7 @@ default_hooks = dict(
     checkpoint=dict(type='mmcoat.CheckpointHook', interval=1, max_keep_ckpts=2, save_best='auto'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
-    unwrap=dict(type='mmcoat.UnwrapCheckpointHook'),  # official files beside EMAHook
+    unwrap=dict(type='mmcoat.UnwrapCheckpointHook'),  # so that EMAHook works with official files
 )
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends, name='visualizer')

@@ -1,6 +1,6 @@
 _base_ = './adamw_160k.py'
 
-# The rate, warm-up and decay of adamw_160k.py over 80000 iterations.
+# As adamw_160k.py (rate, warm-up, decay), but for 80000 iterations.
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, by_epoch=False, begin=0, end=1500),
     dict(type='PolyLR', eta_min=0.0, power=1.0, begin=1500, end=80000, by_epoch=False),

@@ -1,4 +1,4 @@
-# DINO's 12 epochs, one drop after 11.
+# DINO's 12 epochs; the rate drops once, after epoch 11.
 optim_wrapper = dict(
     type='OptimWrapper',
     # 8 GPUs x 2 images; another total batch: --auto-scale-lr

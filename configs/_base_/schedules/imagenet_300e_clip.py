@@ -1,5 +1,5 @@
-# The official differences for CoaT Small and CoaT-Lite Medium: half the batch, a longer warm-up, clipped
-# gradients, no EMA, and drop path, which stands in their configs.
+# The official changes for CoaT Small and CoaT-Lite Medium: half the batch, a longer warm-up, clipped
+# gradients, no EMA, and drop path (set in their configs).
 _base_ = './imagenet_300e.py'
 
 optim_wrapper = dict(

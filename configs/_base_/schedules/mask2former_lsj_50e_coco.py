@@ -1,6 +1,6 @@
-# Mask2Former's 50 epochs on COCO: 368750 iterations of 16 images. The backbone learns at a tenth, and
-# norms, class tokens and query embeddings do not decay. The longest key that a name contains counts,
-# so the backbone's norms and class tokens stand here by their full names.
+# Mask2Former's 50 epochs on COCO: 368750 iterations of 16 images. The backbone has a tenth of the rate.
+# Norms, class tokens and query embeddings have no weight decay. The longest matching key counts, so the
+# backbone's norms and class tokens are listed here with their full names.
 _still = dict(lr_mult=0.1, decay_mult=0.0)
 _embed = dict(lr_mult=1.0, decay_mult=0.0)
 _norms = ['backbone.stages.%d.patch_embed.norm', 'backbone.stages.%d.cls_token']

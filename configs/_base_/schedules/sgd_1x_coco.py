@@ -1,7 +1,7 @@
 _base_ = './adamw_1x_coco.py'
 
-# SGD is MMDetection's choice: its 1x schedule, and the learning rate of its RetinaNet on Swin-T. CoaT's own
-# recipes take AdamW; retinanet_coat_*_adamw_1x_coco.py does too.
+# SGD is MMDetection's choice: its 1x schedule, and the learning rate of its RetinaNet with Swin-T. CoaT's own
+# recipes use AdamW, as does retinanet_coat_*_adamw_1x_coco.py.
 optim_wrapper = dict(
     _delete_=True,
     type='OptimWrapper',

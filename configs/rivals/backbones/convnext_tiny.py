@@ -1,4 +1,4 @@
-# ConvNeXt-T as MMSegmentation's UPerNet takes it, but for drop path: its 0.4 is ConvNeXt's own recipe.
+# ConvNeXt-T as in MMSegmentation's UPerNet, except for drop path: there it is 0.4, ConvNeXt's own recipe.
 # The backbone comes from MMPretrain.
 channels = [96, 192, 384, 768]
 backbone = dict(
@@ -15,5 +15,5 @@ backbone = dict(
         prefix='backbone.',
     ),
 )
-still = {}  # parameters that do not decay, beside the norms
+still = {}  # parameters without weight decay, besides the norms
 custom_imports = dict(imports='mmpretrain.models', allow_failed_imports=False)

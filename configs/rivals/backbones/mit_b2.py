@@ -1,4 +1,4 @@
-# MiT-B2, SegFormer's backbone, as MMSegmentation's SegFormer takes it, but for drop path: its own is 0.1.
+# MiT-B2, SegFormer's backbone, as in MMSegmentation's SegFormer, except for drop path: there it is 0.1.
 channels = [64, 128, 320, 512]
 backbone = dict(
     type='MixVisionTransformer',
@@ -18,4 +18,4 @@ backbone = dict(
         'mit_b2_20220624-66e8bf70.pth',
     ),
 )
-still = {}  # parameters that do not decay, beside the norms
+still = {}  # parameters without weight decay, besides the norms

@@ -1,4 +1,4 @@
-# PVTv2-B2 as MMDetection has it, but for drop path: its own is 0.1. The backbone comes from MMDetection.
+# PVTv2-B2 as in MMDetection, except for drop path: there it is 0.1. The backbone comes from MMDetection.
 channels = [64, 128, 320, 512]
 backbone = dict(
     type='mmdet.PyramidVisionTransformerV2',
@@ -10,5 +10,5 @@ backbone = dict(
         checkpoint='https://github.com/whai362/PVT/releases/download/v2/pvt_v2_b2.pth',
     ),
 )
-still = {}  # parameters that do not decay, beside the norms
+still = {}  # parameters without weight decay, besides the norms
 custom_imports = dict(imports='mmdet.models', allow_failed_imports=False)

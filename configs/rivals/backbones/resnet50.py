@@ -1,4 +1,4 @@
-# ResNet-50 as MMSegmentation's UPerNet takes it (the stem of ResNet-V1c); it has no drop path.
+# ResNet-50 as in MMSegmentation's UPerNet (with the stem of ResNet-V1c); it has no drop path.
 channels = [256, 512, 1024, 2048]
 backbone = dict(
     type='ResNetV1c',
@@ -13,4 +13,4 @@ backbone = dict(
     contract_dilation=True,
     init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnet50_v1c'),
 )
-still = {}  # parameters that do not decay, beside the norms
+still = {}  # parameters without weight decay, besides the norms

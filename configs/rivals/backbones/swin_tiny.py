@@ -1,4 +1,4 @@
-# Swin-T as MMSegmentation's UPerNet takes it, but for drop path: its 0.3 is Swin's own recipe.
+# Swin-T as in MMSegmentation's UPerNet, except for drop path: there it is 0.3, Swin's own recipe.
 channels = [96, 192, 384, 768]
 backbone = dict(
     type='SwinTransformer',
@@ -16,4 +16,4 @@ backbone = dict(
 still = {
     'absolute_pos_embed': dict(decay_mult=0.0),
     'relative_position_bias_table': dict(decay_mult=0.0),
-}  # parameters that do not decay, beside the norms
+}  # parameters without weight decay, besides the norms

@@ -1,4 +1,4 @@
-"""Turn common layouts of data sets into what the configs read: pairs of folders, VOC, labelme, COCO."""
+"""Convert common layouts of data sets (pairs of folders, VOC, labelme, COCO) to those of the configs."""
 
 from .coco import coco_masks, write_detection
 from .common import PrepareError, Progress, Request, Sample, Summary

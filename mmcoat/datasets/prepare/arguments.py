@@ -78,7 +78,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 
 def mask_code(args: argparse.Namespace) -> MaskCode:
-    """Return what the arguments say about masks."""
+    """Return how masks are coded, according to the arguments."""
     classes = args.classes or VOC_CLASSES
     return MaskCode(classes, args.colors, args.ignore, args.zero_unlabelled)
 

@@ -1,4 +1,4 @@
-"""COCO's instance annotations: to label maps, or split for detection."""
+"""Convert COCO's instance annotations to label maps, or split them for detection."""
 
 import json
 from collections import defaultdict
@@ -23,10 +23,11 @@ KEYS = ('images', 'annotations', 'categories')
 def coco_masks(
     file: Path, images: Path, classes: Sequence[str] | None = None
 ) -> tuple[list[Sample], tuple[str, ...]]:
-    """Return the images of an annotation file with their instances drawn into one label map.
+    """Return the images of an annotation file, each with its instances drawn into one label map.
 
-    Smaller instances lie over larger ones. What none covers is ``background``, the first class unless
-    ``classes`` does not name it; crowds, and categories that are not among the classes, are no class.
+    Smaller instances are drawn over larger ones. Pixels without an instance are ``background``, the first
+    class, or no class if ``classes`` does not name it. Crowds, and categories that are not among the classes,
+    are no class.
 
     Args:
         file: Annotations in COCO's format.
@@ -57,8 +58,8 @@ def write_detection(
     Args:
         file: Annotations in COCO's format.
         images: Folder of the images.
-        classes: Names of categories; None: all that have an annotation.
-        request: Where and how.
+        classes: Names of categories; None: all categories that have annotations.
+        request: Where to write, and how.
 
     Raises:
         PrepareError, ImageError: One line with the file; nothing is written.
@@ -98,7 +99,7 @@ def write_detection(
 
 
 def _load(file: Path, images: Path) -> tuple[dict[str, list], dict[int, list]]:
-    """Read an annotation file and check what it refers to."""
+    """Read an annotation file, and check that everything it refers to exists."""
     content = read_json(file)
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in KEYS):
         raise PrepareError(

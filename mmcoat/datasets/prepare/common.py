@@ -1,4 +1,4 @@
-"""What every source and every writer shares."""
+"""Code that all sources and writers share."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,11 +13,11 @@ from mmcoat.errors import UsageError
 IGNORED = 255
 IMAGES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff', '.npy')
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many are done and how many there are."""
+"""Called with the name of the step, the number of items done and their total."""
 
 
 class PrepareError(UsageError):
-    """A source is broken or does not fit what was said of it; the message is one line with the file."""
+    """A source is broken or does not match the arguments; the message is one line with the file."""
 
 
 @dataclass
@@ -25,10 +25,10 @@ class Sample:
     """One image with its labels.
 
     Args:
-        name: Below the folders that are written, without suffix.
-        image: File.
-        labels: Returns (H, W) uint8: a class's place in the list of classes, or 255.
-        split: ``'train'`` or ``'val'`` where the source says it.
+        name: Path below the written folders, without suffix.
+        image: The image file.
+        labels: Function that returns (H, W) uint8: indices into the list of classes, or 255.
+        split: ``'train'`` or ``'val'`` if the source defines it.
     """
 
     name: str
@@ -43,11 +43,12 @@ class Request:
 
     Args:
         out: Folder of the data set.
-        val: Share of the images that are kept for validation, where the source does not say.
-        seed: Of the split.
-        channels: Of the images; None: three for pictures, what is there for ``.npy`` and TIFF.
+        val: Share of the images for validation, if the source does not define the split.
+        seed: Seed of the split.
+        channels: Channels of the images; None: three for pictures, as many as the file has for ``.npy`` and
+            TIFF.
         link: Link to the images instead of copying them.
-        overwrite: Replace what an earlier call has written there, and nothing else.
+        overwrite: Replace the files that an earlier call wrote there, and no other files.
         progress: Called after each file.
     """
 
@@ -62,11 +63,10 @@ class Request:
 
 @dataclass
 class Summary:
-    """What was written, for the config and for the user.
+    """Summary of what was written, for the config and for the user.
 
     Args:
-        classes: Their names.
-        palette: Their colours.
+        classes: Names of the classes.         palette: Colours of the classes.
         counts: Images in each split.
         facts: Values of a config's variables.
         notes: Lines for the user.
@@ -82,10 +82,11 @@ class Summary:
 
 
 def check_classes(classes: Sequence[str]) -> None:
-    """Refuse classes that cannot be.
+    """Refuse invalid lists of classes.
 
     Raises:
-        PrepareError: None, an empty or a repeated name, or more than label maps of 8 bits can tell.
+        PrepareError: There is no class, a name is empty or repeated, or there are too many for 8-bit label
+            maps.
     """
     if not classes or not all(classes) or len(set(classes)) < len(classes):
         raise PrepareError(f'classes must be different names, got {",".join(classes)!r}')
@@ -94,10 +95,10 @@ def check_classes(classes: Sequence[str]) -> None:
 
 
 def assign_splits(names: Sequence[str], val: float, seed: int) -> dict[str, str]:
-    """Say of each name whether it is for training or validation; at least one for each.
+    """Assign each name to training or validation; each gets at least one.
 
     Raises:
-        PrepareError: The share is not between 0 and 1, or there is one name only.
+        PrepareError: The share is not between 0 and 1, or there is only one name.
     """
     if not 0 < val < 1:
         raise PrepareError(f'--val must lie between 0 and 1, got {val}')
@@ -112,10 +113,10 @@ def assign_splits(names: Sequence[str], val: float, seed: int) -> dict[str, str]
 
 
 def files_by_name(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
-    """Return the files below a folder that end in one of ``suffixes``, by their names without it.
+    """Return the files below a folder that end in one of ``suffixes``; the keys are the names without suffix.
 
     Raises:
-        PrepareError: No such folder, no such file, or two files of one name.
+        PrepareError: The folder does not exist, it has no such file, or two files have the same name.
     """
     if not folder.is_dir():
         raise PrepareError(f'folder {folder} does not exist')
@@ -134,7 +135,7 @@ def files_by_name(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Return what a JSON file holds.
+    """Return the content of a JSON file.
 
     Raises:
         PrepareError: It cannot be read.

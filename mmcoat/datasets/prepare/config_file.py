@@ -8,21 +8,21 @@ from pprint import pformat
 from .common import Summary
 from .writing import MARK
 
-ROOT = Path(__file__).resolve().parents[3]  # of a checkout
+ROOT = Path(__file__).resolve().parents[3]  # root of a checkout
 
 
 def write_config(
     path: Path, base: Path, out: Path, summary: Summary, segmentation: bool, balance: bool = False
 ) -> None:
-    """Write a config that inherits from ``base`` and holds what is known of the data.
+    """Write a config that inherits from ``base`` and sets the values of the data set.
 
     Args:
         path: File to write.
         base: A config of this package.
-        out: Folder of the data set, as the config shall name it.
-        summary: Of the data set.
-        segmentation: Label maps, or else COCO's annotations.
-        balance: Weight classes by the root of their rarity.
+        out: Folder of the data set, as it will stand in the config.
+        summary: Summary of the data set.
+        segmentation: True for label maps, False for COCO annotations.
+        balance: Weight each class by the square root of its rarity.
     """
     lines = [
         MARK,
@@ -48,7 +48,7 @@ def write_config(
 
 
 def class_weights(pixels: Sequence[int]) -> list[float]:
-    """Return weights by the root of each class's rarity, 1 on average; a class without pixels gets 1."""
+    """Return class weights, the square roots of rarity, 1 on average; a class without pixels gets 1."""
     present = [count for count in pixels if count]
     roots = [(sum(present) / count) ** 0.5 if count else None for count in pixels]
     mean = sum(r for r in roots if r) / max(1, len(present))
@@ -56,7 +56,7 @@ def class_weights(pixels: Sequence[int]) -> list[float]:
 
 
 def _base(path: Path, base: Path) -> str:
-    """Return a path relative to the config inside one checkout, else an absolute one."""
+    """Return a path relative to the config if both are in one checkout, else an absolute path."""
     folder = path.resolve().parent
     if folder.is_relative_to(ROOT) and base.resolve().is_relative_to(ROOT):
         return Path(os.path.relpath(base.resolve(), folder)).as_posix()

@@ -1,4 +1,4 @@
-"""labelme's JSON files: polygons, rectangles and circles become label maps."""
+"""Convert labelme's JSON files to label maps: polygons, rectangles and circles."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -20,10 +20,10 @@ def labelme(
 ) -> tuple[list[Sample], tuple[str, ...]]:
     """Return the samples of a folder of labelme's files, and the classes.
 
-    What no shape covers is the class ``background`` where it is among the classes, else no class.
+    Pixels outside all shapes get the class ``background`` if it is among the classes, else no class.
 
     Args:
-        folder: With one JSON file for each image.
+        folder: Folder with one JSON file per image.
         classes: Names; None: ``background`` and every label that occurs.
 
     Raises:
@@ -79,7 +79,7 @@ def _draw(path: Path, content: dict[str, Any], places: dict[str, int]) -> np.nda
 
 
 def _fill(labels: np.ndarray, kind: str, points: np.ndarray, value: int) -> None:
-    """Fill the pixels whose centres lie in a shape; the corner of the image is (0, 0)."""
+    """Fill the pixels whose centres lie in a shape; the image's upper left corner is (0, 0)."""
     if kind == 'rectangle' and len(points) >= 2:
         first, last = np.round([points.min(0), points.max(0)]).astype(int)
         labels[max(first[1], 0) : max(last[1], 0), max(first[0], 0) : max(last[0], 0)] = value

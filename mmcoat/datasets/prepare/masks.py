@@ -1,4 +1,4 @@
-"""Read masks in the forms that people have: indices, palettes, colours, 0 and 255."""
+"""Read masks in their common forms: indices, palettes, colours, 0 and 255."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ from .common import IGNORED, PrepareError
 
 @dataclass
 class MaskCode:
-    """How the values of masks become classes.
+    """Translate the values of masks into classes.
 
     Args:
-        classes: Names; a mask of indices holds a name's place in this list.
+        classes: Names of the classes; the values of an index mask are indices into this list.
         colors: RGB of each class, for masks that are coloured pictures.
         ignore: Values, or colours, that mean no class.
-        zero_unlabelled: 0 means no class, and 1 the first one.
+        zero_unlabelled: 0 means no class, and 1 the first class.
 
     Attributes:
         binary: Masks of two classes hold 0 and 255; set by :meth:`look_at`.
@@ -38,7 +38,7 @@ class MaskCode:
             raise PrepareError(f'{len(self.colors)} colors for {len(self.classes)} classes')
 
     def look_at(self, path: Path) -> None:
-        """Take a mask into account for what only all of them tell: whether they hold 0 and 255 only."""
+        """Record a mask's values; only all masks together show whether they hold nothing but 0 and 255."""
         mask, palette = read_mask(path, as_colors=self.colors is not None)
         if mask.ndim == 2:
             self._values |= set(np.unique(mask).tolist())
@@ -53,10 +53,10 @@ class MaskCode:
         self.binary = alone and IGNORED in self._values and self._values <= {0, IGNORED}
 
     def decode(self, path: Path) -> np.ndarray:
-        """Return (H, W) uint8 of places in ``classes``, 255 for no class.
+        """Return (H, W) uint8: indices into ``classes``, 255 for no class.
 
         Raises:
-            PrepareError: The mask cannot be read or holds something that is no class.
+            PrepareError: The mask cannot be read, or it holds a value that is not a class.
         """
         mask, _ = read_mask(path, as_colors=self.colors is not None)
         table = self._color_table() if mask.ndim == 3 else self._value_table()
@@ -104,7 +104,7 @@ def read_mask(path: Path, as_colors: bool) -> tuple[np.ndarray, list[list[int]] 
 
     Args:
         path: File.
-        as_colors: Return colours, also of a palette's indices.
+        as_colors: Return colours; the indices of a palette become colours too.
 
     Returns:
         (H, W) values or (H, W, 3) colours, and the palette of a palette PNG. A picture whose three channels

@@ -20,9 +20,9 @@ def pairs(
     """Return the images of one folder with the masks of another.
 
     Args:
-        images: Folder; folders in it are searched too.
+        images: Folder; its subfolders are searched too.
         masks: Folder with a mask for each image, under the same name.
-        code: What the masks hold; it looks at all of them.
+        code: How the masks are coded; it reads all of them first.
         progress: Called after each mask.
         image_suffix: How images end, for example ``_rgb.png``; None: any picture.
         mask_suffix: How masks end, for example ``_mask.png``.

@@ -1,4 +1,4 @@
-"""Write samples in the layout that own_segmentation.py reads, and measure them on the way."""
+"""Write samples in the layout that own_segmentation.py reads, and compute their statistics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from .common import IGNORED, PrepareError, Request, Sample, Summary, assign_spli
 from .writing import Writer
 
 FOLDERS = {'train': 'training', 'val': 'validation'}
-SAME = {'.jpeg': '.jpg', '.tiff': '.tif'}  # names of one format
+SAME = {'.jpeg': '.jpg', '.tiff': '.tif'}  # two names of the same format
 CROP = 512
 
 
 @dataclass
 class Statistics:
-    """Sums over the training images: of each channel, of each class, and the images' short sides."""
+    """Sums over the training images for each channel and each class, and the images' short sides."""
 
     count: int = 0
     total: np.ndarray | float = 0.0
@@ -29,7 +29,7 @@ class Statistics:
     sides: list[int] = field(default_factory=list)
 
     def add(self, image: np.ndarray, labels: np.ndarray) -> None:
-        """Take an (H, W, C) image and its (H, W) labels into account."""
+        """Add an (H, W, C) image and its (H, W) labels."""
         values = image.reshape(-1, image.shape[2]).astype(np.float64)
         self.count += len(values)
         self.total = self.total + values.sum(0)
@@ -58,7 +58,7 @@ def write_segmentation(
     request: Request,
     palette: list[list[int]] | None = None,
 ) -> Summary:
-    """Write images and label maps, 0 for the first class and 255 for none.
+    """Write images and label maps; in a map, 0 is the first class and 255 means no class.
 
     Args:
         samples: What to write.
@@ -67,7 +67,7 @@ def write_segmentation(
         palette: Colours of the classes.
 
     Raises:
-        PrepareError, ImageError: One line with the file that is broken or does not fit; nothing is written.
+        PrepareError, ImageError: One line with the file that is broken or does not match; nothing is written.
     """
     check_classes(classes)
     splits = {s.name: s.split for s in samples}
@@ -117,7 +117,7 @@ def _summary(
 
 
 def _suffix(samples: Sequence[Sample]) -> str:
-    """Return how all images will end: as they do, or .png for pictures of several formats."""
+    """Return the ending for all images: their own, or .png for pictures of several formats."""
     found = {SAME.get(s.image.suffix.lower(), s.image.suffix.lower()) for s in samples}
     if len(found) == 1:
         return found.pop()

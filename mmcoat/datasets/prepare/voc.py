@@ -16,11 +16,11 @@ VOC_CLASSES = (
 def voc(root: Path, code: MaskCode, progress: Progress) -> list[Sample]:
     """Return the samples of a folder with JPEGImages, SegmentationClass and ImageSets/Segmentation.
 
-    ``train.txt`` and ``val.txt`` say what is for which; without ``val.txt`` the split is by share.
+    ``train.txt`` and ``val.txt`` define the split; without ``val.txt`` it follows ``--val``.
 
     Args:
         root: For example VOCdevkit/VOC2012.
-        code: What the masks hold.
+        code: How the masks are coded.
         progress: Called after each mask.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Write a data set beside nothing that was there: whole or not at all, and only over what it wrote."""
+"""Write all files of a data set before any is put in place; replace only files that an earlier call wrote."""
 
 import json
 import shutil
@@ -7,21 +7,21 @@ from types import TracebackType
 
 from .common import PrepareError
 
-RECORD = 'prepared.json'  # the files of a data set that this package wrote
+RECORD = 'prepared.json'  # lists the files of a data set that this package wrote
 MARK = '# Written by tools/prepare_dataset.py'
 
 
 class Writer:
-    """A folder that appears when all of it is written.
+    """A folder whose files are put in place only after all of them are written.
 
-    Files go into ``OUT/.new`` first; leaving the ``with`` block moves them, an error removes them.
+    Files are written to ``OUT/.new``. At the end of the ``with`` block they are moved; an error deletes them.
 
     Args:
         out: The folder.
-        overwrite: Replace the files of an earlier data set, those of its record and no others.
+        overwrite: Replace the files of an earlier data set, but only those in its record.
 
     Raises:
-        PrepareError: The folder holds anything that may not be replaced.
+        PrepareError: The folder holds a file that may not be replaced.
     """
 
     def __init__(self, out: Path, overwrite: bool):
@@ -51,12 +51,12 @@ class Writer:
         ]
 
     def __enter__(self) -> 'Writer':
-        shutil.rmtree(self.new, ignore_errors=True)  # of a call that was killed
+        shutil.rmtree(self.new, ignore_errors=True)  # left by a call that was killed
         self.new.mkdir(parents=True)
         return self
 
     def place(self, name: str) -> Path:
-        """Return where to write the file that will be ``OUT/name``."""
+        """Return the path at which to write the future file ``OUT/name``."""
         path = self.new / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -99,14 +99,14 @@ class Writer:
         folders = sorted((p for p in self.out.rglob('*') if p.is_dir()), reverse=True)
         for folder in folders:
             if folder != self.new and self.new not in folder.parents and not any(folder.iterdir()):
-                folder.rmdir()  # left empty by what was replaced
+                folder.rmdir()  # empty after the replacement
 
 
 def check_config_place(path: Path, overwrite: bool) -> None:
     """Refuse to write over a config, unless an earlier call wrote it and ``overwrite`` is given.
 
     Raises:
-        PrepareError: It may not be replaced.
+        PrepareError: The config may not be replaced.
     """
     if not path.exists():
         return

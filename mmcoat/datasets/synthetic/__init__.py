@@ -1,7 +1,7 @@
 """Synthetic data sets: drawn scenes in the layouts of ADE20K, COCO and other segmentation sets.
 
-They serve to try training and testing where the real ones are not at hand. Drawing needs numpy and OpenCV;
-the class lists come from MMSegmentation or MMDetection, which are imported when a set is drawn.
+They are for trials of training and testing without the real data. Drawing needs numpy and OpenCV. The class
+lists come from MMSegmentation or MMDetection, which are imported when a set is drawn.
 """
 
 from .ade20k import colour_baseline_miou, make_ade20k

@@ -80,10 +80,10 @@ def read_pairs(root: Path, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]
 
 
 def colour_baseline_miou(root: str | Path, bins: int = 16) -> float:
-    """Score a segmentation that looks at one pixel's colour and at nothing else.
+    """Score a segmentation that uses only each pixel's colour.
 
-    Every cell of a 3-D RGB histogram of the training images answers with its most frequent class.
-    A low score shows that the classes of the data set cannot be told by colour.
+    It predicts, for every cell of a 3-D RGB histogram, the cell's most frequent class in the training images.
+    A low score shows that colour alone does not distinguish the classes.
 
     Args:
         root: A data set that ``make_ade20k`` has written.
@@ -96,7 +96,7 @@ def colour_baseline_miou(root: str | Path, bins: int = 16) -> float:
     counts = np.zeros((bins**3, classes), np.int64)
     for cells, labels in _cells(Path(root), 'train', bins):
         counts += np.bincount(cells * classes + labels, minlength=counts.size).reshape(counts.shape)
-    counts[:, 0] = 0  # unlabelled pixels neither teach nor count
+    counts[:, 0] = 0  # unlabelled pixels are used neither for training nor for the score
     prior = counts.sum(0).argmax()
     answer = np.where(counts.any(1), counts.argmax(1), prior)
     confusion = np.zeros((classes, classes), np.int64)
@@ -110,7 +110,7 @@ def colour_baseline_miou(root: str | Path, bins: int = 16) -> float:
 
 
 def _cells(root: Path, split: str, bins: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, per image, every pixel's histogram cell and label, both flat."""
+    """Yield the histogram cells and the labels of an image's pixels, both flat."""
     for image, labels in read_pairs(root, split):
         blue, green, red = np.moveaxis(image.astype(np.int64) * bins // 256, -1, 0)
         yield ((blue * bins + green) * bins + red).ravel(), labels.ravel().astype(np.int64)

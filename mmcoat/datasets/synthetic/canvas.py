@@ -9,7 +9,7 @@ import numpy as np
 Texture = Callable[[int, int], np.ndarray]
 """Given a height and a width, returns an (h, w, 3) float32 RGB patch in [0, 1]."""
 
-_SHIFT = 4  # cv2 takes fixed-point coordinates: this many fractional bits
+_SHIFT = 4  # fractional bits of cv2's fixed-point coordinates
 _INSIDE = 128  # a pixel belongs to a region when at least half of it is covered
 
 
@@ -19,8 +19,8 @@ class Region:
 
     Attributes:
         name: Class name, or None for something outside the vocabulary.
-        mask: (H, W) bool, everything the region covers, hidden parts included.
-        crowd: Whether the region stands for several objects that are not told apart.
+        mask: (H, W) bool, everything that the region covers, including hidden parts.
+        crowd: Whether the region stands for several objects that are not separated.
     """
 
     name: str | None
@@ -34,21 +34,21 @@ class Scene:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        regions: Back to front; the last one lies on top.
+        regions: Ordered from back to front; the last one is on top.
     """
 
     image: np.ndarray
     regions: list[Region]
 
     def label_map(self, values: dict[str, int]) -> np.ndarray:
-        """Return an (H, W) uint8 map of class values; 0 where a name has no value."""
+        """Return an (H, W) uint8 map of class values; 0 if a name has no value."""
         labels = np.zeros(self.image.shape[:2], np.uint8)
         for region in self.regions:
             labels[region.mask] = values.get(region.name, 0)
         return labels
 
     def visible_masks(self) -> list[np.ndarray]:
-        """Return, for every region, the (H, W) bool mask of what no later region hides."""
+        """Return, for every region, the (H, W) bool mask of the part that no later region hides."""
         free = np.ones(self.image.shape[:2], bool)
         masks = []
         for region in reversed(self.regions):
@@ -73,11 +73,11 @@ class Canvas:
         self.regions: list[Region] = []
 
     def paint(self, name: str | None, *parts: tuple[np.ndarray, Texture]) -> Region:
-        """Paint one region made of one or more parts, each over the one before.
+        """Paint one region of one or more parts; each part is painted over the previous one.
 
         Args:
             name: Class name of the region.
-            *parts: Pairs of an (H, W) uint8 coverage (255 is full) and the texture to fill it with.
+            *parts: Pairs of an (H, W) uint8 coverage (255 is full) and its texture.
 
         Returns:
             The region, already stored.
@@ -108,6 +108,6 @@ class Canvas:
         return self.polygon(np.stack([x + rx * np.cos(angles), y + ry * np.sin(angles)], 1))
 
     def below(self, outline: np.ndarray) -> np.ndarray:
-        """Return the (H, W) uint8 coverage of everything below a height per column."""
+        """Return the (H, W) uint8 coverage of everything below a line, given as one height per column."""
         rows = np.arange(self.height, dtype=np.float32)[:, None]
         return (np.clip(rows - outline[None] + 0.5, 0, 1) * 255).astype(np.uint8)

@@ -14,8 +14,8 @@ from .scenes import OBJECT_CLASSES, object_scene
 from .vocabulary import coco_categories
 from .writing import GENERATOR_VERSION, MAX_IMAGES, Progress, draw_set, write_jpeg
 
-# An object of which fewer pixels are seen is not annotated, and a stray piece of fewer pixels
-# than `_MIN_PIECE` is left out of its mask: nobody would have drawn it.
+# An object with fewer visible pixels is not annotated, and a separate piece with fewer pixels than
+# `_MIN_PIECE` is left out of its mask: no annotator would have drawn it.
 _MIN_AREA = 24
 _MIN_PIECE = 6
 
@@ -33,13 +33,13 @@ def make_coco(
 ) -> dict[str, Any]:
     """Write a drawn data set in the layout of COCO 2017; the other arguments are those of ``draw_set``.
 
-    Masks are exact: rasterised by pycocotools, the polygons give back the pixels drawn, and
-    ``area`` and ``bbox`` are measured on them.
+    Masks are exact: if pycocotools rasterises the polygons, the result is the drawn pixels. ``area`` and
+    ``bbox`` are measured on these pixels.
 
     Args:
-        max_objects: The most objects in a scene, crowd apart.
-        object_scale: Factor on the objects' heights; for pictures so small that the objects of
-            the usual size would be lost.
+        max_objects: Maximal number of objects in a scene, without the crowd.
+        object_scale: Factor on the objects' heights, for small pictures in which objects of the usual size
+            would be too small.
     """
     if max_objects < 1:
         raise UsageError(f'max_objects must be 1 or more, got {max_objects}')
@@ -50,7 +50,7 @@ def make_coco(
 
 
 class _Coco:
-    """Scenes of objects, and one annotation file a split."""
+    """Scenes of objects, and one annotation file per split."""
 
     name, title = 'coco', 'Synthetic objects in the layout of COCO 2017'
     classes = OBJECT_CLASSES
@@ -90,7 +90,7 @@ class _Coco:
         return {'objects': {split: self._count(split) for split in self.contents}}
 
     def _count(self, split: str) -> dict[str, int]:
-        """Return the number of objects of each class, and of crowds."""
+        """Return the number of objects of each class, and the number of crowds."""
         annotations = self.contents[split]['annotations']
         single = [entry['category_id'] for entry in annotations if not entry['iscrowd']]
         counts = {name: single.count(self.ids[name]) for name in OBJECT_CLASSES}
@@ -98,7 +98,7 @@ class _Coco:
 
 
 def _image_id(split: str, index: int) -> int:
-    """Return an image's number; those of validation follow the largest training set's."""
+    """Return an image's number; validation numbers begin after those of the largest possible training set."""
     return index + 1 + (MAX_IMAGES if split == 'val' else 0)
 
 

@@ -1,4 +1,4 @@
-"""The folder of a drawn set: a manifest lists the files that are ours, and only those are ever deleted."""
+"""The folder of a drawn set: a manifest lists the drawn files, and only those are ever deleted."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ MANIFEST = '.mmcoat_synthetic.json'
 
 
 class FolderInUseError(UsageError):
-    """The folder holds files that drawing would destroy."""
+    """The folder contains files that drawing would overwrite."""
 
 
 def prepare_folder(root: Path, layout: str, files: Sequence[str], overwrite: bool) -> None:
@@ -23,7 +23,7 @@ def prepare_folder(root: Path, layout: str, files: Sequence[str], overwrite: boo
         overwrite: Whether to delete an earlier drawn set of this layout.
 
     Raises:
-        FolderInUseError: Files that were not drawn are in the way, or a set of the other layout.
+        FolderInUseError: The folder has files that were not drawn, or a set of the other layout.
     """
     if root.exists() and not root.is_dir():
         raise FolderInUseError(f'{root} is not a folder')
@@ -39,21 +39,21 @@ def prepare_folder(root: Path, layout: str, files: Sequence[str], overwrite: boo
 
 
 def add_file(root: Path, path: Path) -> None:
-    """List one more file in the manifest, where ``root`` holds a drawn set and the file lies in it."""
+    """Add a file to the manifest if ``root`` holds a drawn set and the file is in it."""
     layout, files = _read(root)
     if layout is not None and path.parent == root:
         _write(root, layout, files | {path.name})
 
 
 def _remove(root: Path, layout: str, names: set[str]) -> None:
-    """Delete what the manifest lists, after a look at everything that lies under the names in use."""
+    """Delete the files in the manifest, after a check of everything in the folders that the set uses."""
     drawn, ours = _read(root)
     if drawn not in (None, layout):
         raise FolderInUseError(
             f'{root} holds a drawn set of layout {drawn}, not {layout}: choose another folder'
         )
     names |= {name.split('/')[0] for name in ours} | {MANIFEST, 'preview.png'}
-    # What lies behind a link is not ours, whatever its name; rglob does not follow links.
+    # Files behind a link do not belong to the set, whatever their names; rglob does not follow links.
     inside = [path for path in root.rglob('*') if path.relative_to(root).parts[0] in names]
     files = [path for path in inside if path.is_symlink() or not path.is_dir()]
     foreign = sorted(
@@ -69,13 +69,13 @@ def _remove(root: Path, layout: str, names: set[str]) -> None:
         )
     for path in files:
         path.unlink()
-    for path in sorted(inside, reverse=True):  # what is inside comes before its folder
+    for path in sorted(inside, reverse=True):  # files come before their folder
         if path.is_dir():
             path.rmdir()
 
 
 def _read(root: Path) -> tuple[str | None, set[str]]:
-    """Return the layout and the files in the manifest; None and no files where there is none."""
+    """Return the layout and the files in the manifest; None and no files if there is no manifest."""
     path = root / MANIFEST
     if not path.is_file():
         return None, set()

@@ -17,15 +17,15 @@ IGNORED = 255
 
 @dataclass(frozen=True)
 class SceneLayout:
-    """Where a data set keeps its files, and which numbers its label maps hold.
+    """The file paths of a data set, and the values of its label maps.
 
     Attributes:
         image: Path of an image under the root, with {split} and {name}.
         label: Path of its label map.
-        splits: What the set calls its training and its validation part.
-        values: Label values of the classes in `STREET_CLASSES` that the set knows.
+        splits: The set's names for its training part and its validation part.
+        values: Label values of those classes in `STREET_CLASSES` that the set has.
         other: Label value of everything else.
-        listing: Path of the text file with a split's names, or None where folders are the splits.
+        listing: Path of the text file with a split's names, or None if each split is a folder.
     """
 
     image: str
@@ -51,7 +51,7 @@ LAYOUTS = {
         ),
         other=IGNORED,
     ),
-    'voc': SceneLayout(  # `aug` lists the images that the training split lacks, as the real one does
+    'voc': SceneLayout(  # as in the real set, `aug` lists images that are not in the training split
         image='JPEGImages/{name}.jpg',
         label='SegmentationClass{suffix}/{name}.png',
         splits=('train', 'val'),
@@ -104,14 +104,14 @@ LAYOUTS = {
     'potsdam': SceneLayout(
         values=dict(road=1, sidewalk=1, building=2, grass=3, tree=4, car=5), other=6, **_TILES
     ),
-    'drive': SceneLayout(  # no vessels: trees and people are what stands before the background
+    'drive': SceneLayout(  # no vessels: trees and people take their place as the foreground
         image='images/{split}/{name}.png',
         label='annotations/{split}/{name}_manual1.png',
         splits=('training', 'validation'),
         values=dict(tree=1, person=1),
         other=0,
     ),
-    'drive_multilabel': SceneLayout(  # bits: mask 0 is what lives, mask 1 who uses the road
+    'drive_multilabel': SceneLayout(  # bits: mask 0 is living things, mask 1 is road users
         image='images/{split}/{name}.png',
         label='annotations/{split}/{name}_manual1.png',
         splits=('training', 'validation'),
@@ -147,7 +147,7 @@ def make_layout(
 
 
 def label_values(spec: SceneLayout) -> dict[str | None, int]:
-    """Return the label value of every class, and under None of what belongs to none."""
+    """Return the label value of every class; the key None has the value of pixels without class."""
     return {name: spec.values.get(name, spec.other) for name in (*STREET_CLASSES, None)}
 
 
@@ -188,12 +188,12 @@ class _Writer:
 
     def _paths(self, split: str, name: str) -> tuple[str, str]:
         folder = self.spec.splits[('train', 'val').index(split)]
-        suffix = 'Aug' if _augmented(split, name) else ''  # only VOC's path has a place for it
+        suffix = 'Aug' if _augmented(split, name) else ''  # only VOC's path uses it
         image = self.spec.image.format(split=folder, name=name)
         return image, self.spec.label.format(split=folder, name=name, suffix=suffix)
 
     def _parts(self, split: str, names: list[str]) -> dict[str, list[str]]:
-        """Return the names of each list that a split makes."""
+        """Return the lists of a split, with the names in each."""
         if '{suffix}' not in self.spec.label or split != 'train':
             return {split: names}
         return {
@@ -207,5 +207,5 @@ def _name(split: str, index: int) -> str:
 
 
 def _augmented(split: str, name: str) -> bool:
-    """Say whether a name belongs to VOC's augmented part: every second training image."""
+    """Return whether a name belongs to VOC's augmented part (every second training image)."""
     return split == 'train' and int(name[-6:]) % 2 == 0

@@ -11,18 +11,18 @@ def mask_to_polygons(mask: np.ndarray) -> list[list[float]]:
         mask: (H, W) bool.
 
     Returns:
-        Polygons as COCO holds them, [x0, y0, x1, y1, ...]. Filled, they cover the mask exactly. A
-        piece with a hole, which COCO's polygons cannot say, is cut in two along the hole.
+        Polygons in COCO's form, [x0, y0, x1, y1, ...]. Filled polygons cover the mask exactly. COCO's
+        polygons cannot have holes, so a piece with a hole is cut in two along the hole.
     """
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     mask = mask[top : top + height, left : left + width]
-    # Enlarged three times, a pixel's outline runs through the first and the last of its rows and
-    # columns, which round to the pixel's two edges: cv2 alone would trace the pixels' centres.
+    # cv2 traces the centres of pixels. In a mask enlarged three times, the outline runs through the first and
+    # the last rows and columns of each original pixel, and these round to the pixel's two edges.
     large = mask.astype(np.uint8).repeat(3, 0).repeat(3, 1)
     contours, tree = cv2.findContours(large, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     polygons = []
     for contour, (_, _, hole, parent) in zip(contours, tree[0] if contours else (), strict=True):
-        if parent >= 0:  # the edge of a hole, dealt with where its outline is
+        if parent >= 0:  # the edge of a hole; it is handled with its outline
             continue
         if hole < 0:
             corners = _corners((contour[:, 0] + 1) // 3) + (left, top)

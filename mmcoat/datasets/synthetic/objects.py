@@ -1,4 +1,4 @@
-"""Things: trees, cars, persons and what else stands in a scene, each known by its form.
+"""Things: trees, cars, persons and other objects of a scene, each recognisable by its form.
 
 Every function paints one object with a pen and returns its region.
 """
@@ -13,7 +13,7 @@ from .textures import class_texture, flat, leaves, paint, pick_colour, stripes
 
 
 class Pen:
-    """Draws shapes in an object's own coordinates, and mixes its colours.
+    """Draw shapes in an object's own coordinates, and mix its colours.
 
     The object stands on (0, 0); y grows upwards and one unit is the object's height in pixels.
 
@@ -33,7 +33,7 @@ class Pen:
         self.scale = np.array([size, -size], np.float64)
 
     def mirror(self) -> None:
-        """Exchange left and right for one object in two."""
+        """Swap left and right with probability 1/2."""
         if self.rng.random() < 0.5:
             self.scale[0] *= -1
 
@@ -46,7 +46,7 @@ class Pen:
         return self.polygon((left, bottom), (right, bottom), (right, top), (left, top))
 
     def ellipse(self, x: float, y: float, rx: float, ry: float | None = None) -> np.ndarray:
-        """Return the coverage of an ellipse, or of a circle where ``ry`` is left out."""
+        """Return the coverage of an ellipse, or of a circle if ``ry`` is not given."""
         x, y = (self.x, self.y) + self.scale * np.array([x, y])
         rx, ry = np.abs(self.scale) * np.array([rx, rx if ry is None else ry])
         return self.canvas.ellipse(x, y, rx, ry)
@@ -217,7 +217,7 @@ def draw_balloon(pen: Pen) -> Region:
 
 
 def draw_crowd(pen: Pen) -> Region:
-    """Paint a group of persons that are not told apart, as one crowd region."""
+    """Paint a group of persons as one crowd region."""
     canvas, rng = pen.canvas, pen.rng
     first = len(canvas.regions)
     count = int(rng.integers(6, 10))
@@ -231,7 +231,7 @@ def draw_crowd(pen: Pen) -> Region:
 
 
 def draw_bush(pen: Pen) -> Region:
-    """Paint a low bush that hides the feet of what stands behind it; it belongs to no class."""
+    """Paint a low bush that hides the lower part of objects behind it; it belongs to no class."""
     texture = paint(pen.rng, pick_colour(pen.rng, 'tree'), leaves, pen.canvas.unit, 0.25)
     crown = pen.ellipse(0, 0.4, 0.6, 0.5)
     for side in (-0.6, 0.6):

@@ -1,4 +1,4 @@
-"""Contact sheets, for people: pictures of a written data set beside what is annotated in them."""
+"""Contact sheets: pictures of a written data set beside their annotations."""
 
 import colorsys
 import itertools
@@ -14,7 +14,7 @@ from .vocabulary import ade20k_classes
 from .writing import read_image, write_image
 
 _GAP = 4
-_STREET_COLOURS = {  # RGB, near to the things' own: easier to read than the official palette
+_STREET_COLOURS = {  # RGB, similar to the things' real colours: easier to read than the official palette
     'building': (180, 110, 110),
     'sky': (130, 205, 255),
     'tree': (0, 120, 0),
@@ -75,7 +75,7 @@ def preview_coco(root: str | Path, out: str | Path, count: int = 12, columns: in
 
 
 def _write(root: Path, out: Path, sheet: np.ndarray) -> None:
-    """Write the sheet; in the set's own folder it belongs to the set, and is deleted with it."""
+    """Write the sheet; in the set's own folder it is listed in the manifest, and deleted with the set."""
     add_file(root, out)
     write_image(out, sheet)
 
@@ -85,7 +85,7 @@ def _label_colour(name: str) -> tuple[int, ...]:
 
 
 def _object_colour(category: int) -> tuple[int, ...]:
-    """Return a strong BGR colour, steps of the golden ratio around the circle of hues."""
+    """Return a strong BGR colour; hues advance by the golden ratio."""
     rgb = colorsys.hsv_to_rgb(0.618034 * category % 1, 0.9, 0.95)
     return tuple(round(255 * channel) for channel in rgb[::-1])
 
@@ -101,7 +101,7 @@ def _draw_annotation(image: np.ndarray, annotation: dict, name: str) -> None:
         name = f'{name} (crowd)'
     else:
         for polygon in shape:
-            # The corners lie on pixel edges, half a pixel off the centres that cv2 counts from.
+            # The corners lie on pixel edges, half a pixel away from the pixel centres that cv2 uses.
             points = np.asarray(polygon).reshape(-1, 2) - 0.5
             cv2.fillPoly(mask, [np.round(points * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
     image[mask > 0] = 0.45 * image[mask > 0] + 0.55 * np.array(colour)

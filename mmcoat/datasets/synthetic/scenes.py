@@ -28,7 +28,7 @@ OBJECT_CLASSES = ('person', 'car', 'bus', 'boat', 'stop sign', 'umbrella', 'spor
 """Class names, as in COCO, that `object_scene` draws."""
 
 _GROUNDS = ('water', 'grass', 'earth', 'road', 'sidewalk')
-# Streets have roads and pavements anyway, so that bands lay the others more often.
+# Streets always have roads and pavements, so bands take the other kinds of ground more often.
 _BAND_WEIGHTS = (0.3, 0.22, 0.22, 0.13, 0.13)
 
 # How to draw each object: its painter, width over height, and height range as a part of the
@@ -45,7 +45,7 @@ _OBJECTS: dict[str, tuple[Draw, float, float, float]] = {
 
 
 def street_scene(rng: np.random.Generator, width: int, height: int) -> Scene:
-    """Draw an outdoor scene whose every pixel belongs to a class, but for a rare balloon.
+    """Draw an outdoor scene in which every pixel belongs to a class, except those of a rare balloon.
 
     Args:
         rng: Source of randomness.
@@ -81,7 +81,7 @@ def object_scene(
     max_objects: int = 5,
     object_scale: float = 1.0,
 ) -> Scene:
-    """Draw up to `max_objects` objects, and sometimes a crowd, before a pale background.
+    """Draw up to `max_objects` objects, and sometimes a crowd, in front of a pale background.
 
     One scene in twelve has no object at all.
 
@@ -89,7 +89,7 @@ def object_scene(
         rng: Source of randomness.
         width: Width in pixels.
         height: Height in pixels.
-        max_objects: The most objects to draw, crowd apart.
+        max_objects: Maximal number of objects, without the crowd.
         object_scale: Factor on the objects' heights.
 
     Returns:
@@ -123,13 +123,13 @@ def _fill(
     top: float | np.ndarray = -1.0,
     quiet: bool = False,
 ) -> None:
-    """Paint everything below `top`, a row or one row per column, with a class's texture."""
+    """Paint everything below `top` with a class's texture; `top` is one row, or one row per column."""
     outline = np.broadcast_to(np.asarray(top, np.float32), (canvas.width,))
     canvas.paint(name, (canvas.below(outline), class_texture(rng, name, canvas.unit, quiet)))
 
 
 def _bleach(canvas: Canvas, amount: float, light: float) -> None:
-    """Take colour and contrast from all that is painted so far, as distance does.
+    """Reduce colour and contrast of everything painted so far, as distance does.
 
     Args:
         canvas: What is painted.
@@ -163,7 +163,7 @@ def _buildings(
         if rng.random() < 0.3:
             block.insert(2, ((left + right) / 2, top - 0.08 * canvas.height))
         facade = class_texture(rng, 'building', canvas.unit)
-        if quiet:  # after the first one, whose random numbers belong to the pictures of a seed
+        if quiet:  # after the first draw, so that a seed still gives the same pictures
             facade = class_texture(rng, 'building', canvas.unit, quiet)
         canvas.paint('building', (canvas.polygon(block), facade))
         left = right + canvas.width * rng.choice([-0.01, 0.04, 0.12])
@@ -175,7 +175,7 @@ def _ground_in_bands(canvas: Canvas, rng: np.random.Generator, horizon: float) -
     shares = np.concatenate([[0], np.cumsum(rng.dirichlet(np.full(count, 12.0)))])
     edges = horizon + (canvas.height - horizon) * shares
     names = rng.choice(_GROUNDS, count, replace=False, p=_BAND_WEIGHTS)
-    if rng.random() < 0.95:  # water is mostly far and the pavement near, as people see a shore
+    if rng.random() < 0.95:  # mostly water is far and the pavement near, as at a shore
         names = sorted(names, key=_GROUNDS.index)
     for name, top, bottom in zip(names, edges[:-1], edges[1:], strict=True):
         outline = np.full(canvas.width, top, np.float32)
@@ -188,7 +188,7 @@ def _ground_in_bands(canvas: Canvas, rng: np.random.Generator, horizon: float) -
 
 
 def _ground_with_street(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Lay grass or earth or water, and a road towards the horizon with pavements beside it."""
+    """Paint grass, earth or water, and a road towards the horizon with pavements beside it."""
     width, height = canvas.width, canvas.height
     _fill(canvas, rng, str(rng.choice(['grass', 'earth', 'water'], p=[0.4, 0.3, 0.3])), horizon)
     vanish, foot = width * rng.uniform(0.3, 0.7), width * rng.uniform(0.35, 0.65)
@@ -232,7 +232,7 @@ def _level_marks(canvas: Canvas, rng: np.random.Generator, row: float) -> None:
 
 
 def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Stand trees, cars and persons on the ground, the nearer over the farther."""
+    """Place trees, cars and persons on the ground; nearer ones are painted over farther ones."""
     ground = _ground_names(canvas)
     wanted = [
         (objects.draw_person, ('sidewalk', 'earth', 'grass', 'road'), 0.6, int(rng.integers(0, 3))),
@@ -243,7 +243,7 @@ def _street_things(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
     for draw, grounds, size, count in wanted:
         for _ in range(count):
             spot = _find_spot(canvas, rng, ground, grounds, horizon)
-            # Side by side rather than in front of each other: forms that are hardly hidden.
+            # Side by side rather than in front of each other, so that forms are hardly hidden.
             if spot is not None and all(
                 abs(spot[0] - thing[1]) > 0.22 * canvas.width for thing in things
             ):
@@ -267,7 +267,7 @@ def _find_spot(
     allowed: Collection[str],
     horizon: float,
 ) -> tuple[float, float] | None:
-    """Return (x, y) on one of the allowed grounds, or None where there is hardly any."""
+    """Return (x, y) on one of the allowed grounds, or None if there is almost no such ground."""
     for _ in range(12):
         x = rng.uniform(0.05, 0.95) * canvas.width
         y = rng.uniform(horizon + 0.05 * canvas.height, 0.97 * canvas.height)
@@ -279,7 +279,7 @@ def _find_spot(
 def _place_objects(
     canvas: Canvas, rng: np.random.Generator, horizon: float, count: int, scale: float
 ) -> None:
-    """Stand objects on the ground, the nearer over the farther, most of them little hidden."""
+    """Place objects on the ground, most of them hardly hidden; nearer ones are painted over farther ones."""
     width, height = canvas.width, canvas.height
     placed: list[tuple[float, float, float, float]] = []
     things = []
@@ -305,7 +305,7 @@ def _place_objects(
 
 
 def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Return the common area of two boxes as a part of the smaller one's."""
+    """Return the common area of two boxes, divided by the area of the smaller one."""
     common_w = min(a[2], b[2]) - max(a[0], b[0])
     common_h = min(a[3], b[3]) - max(a[1], b[1])
     smaller = min((c[2] - c[0]) * (c[3] - c[1]) for c in (a, b))

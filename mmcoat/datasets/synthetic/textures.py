@@ -15,8 +15,8 @@ from .canvas import Texture
 Pattern = Callable[[np.random.Generator, int, int, float], np.ndarray]
 """Given a generator, a height, a width and the unit in pixels, returns an (h, w) pattern."""
 
-# Hues (degrees), saturations and values that a class may take, the usual ones first; one row is
-# drawn per region. Rows overlap between classes on purpose: colour must not give the class away.
+# Ranges of hue (degrees), saturation and value for each class, the usual ones first; one row is drawn at
+# random per region. Rows of different classes overlap on purpose: colour alone must not determine the class.
 _ROWS = (
     # class, hue from, hue to, saturation from, to, value from, to
     ('sky', 195, 225, 0.15, 0.5, 0.7, 0.98),
@@ -67,8 +67,8 @@ _ROWS = (
     ('glass', 180, 240, 0.1, 0.35, 0.2, 0.45),
 )
 _PALETTES = {name: [ranges for row, *ranges in _ROWS if row == name] for name, *_ in _ROWS}
-# How often the first row is taken outright. Classes that form and place give away anyway take odd
-# colours more often, which keeps colour alone from being enough for all the others.
+# Probability of taking the first row; else all rows are equally likely. Classes that are recognised by form
+# and place anyway get unusual colours more often, so that colour alone does not identify the other classes.
 _USUAL = {'sky': 0.75, 'sidewalk': 0.9, 'tree': 0.92, 'grass': 0.92, 'building': 0.92}
 _USUAL_ELSE = 0.96
 
@@ -145,7 +145,7 @@ def tiles(rng: np.random.Generator, h: int, w: int, unit: float) -> np.ndarray:
 
 def pebbles(rng: np.random.Generator, h: int, w: int, unit: float) -> np.ndarray:
     """Scattered stones, lit from above, on smooth ground: bare earth."""
-    stones = np.zeros((2 * h, 2 * w), np.float32)  # drawn twice as large, for smooth edges
+    stones = np.zeros((2 * h, 2 * w), np.float32)  # drawn at twice the size, for smooth edges
     count = int(h * w / (42 * unit * unit)) + 1
     centres = np.stack([rng.uniform(0, 2 * w, count), rng.uniform(0, 2 * h, count)], 1)
     for (x, y), radius in zip(centres, rng.uniform(3.2, 5.4, count) * unit, strict=True):
@@ -190,7 +190,8 @@ def _stone(pattern: np.ndarray, x: float, y: float, radius: float, value: float)
     cv2.ellipse(pattern, centre, axes, 0, 0, 360, value, -1)
 
 
-# Each class's pattern and the range of its strength, a cue that a small network finds early, besides form.
+# Pattern of each class and the range of its strength. Patterns are a cue, beside form, that a small network
+# learns early.
 _PATTERNS: dict[str, tuple[Pattern, float, float]] = {
     'sky': (clouds, 0.12, 0.28),
     'mountain': (ridges, 0.26, 0.34),
@@ -228,7 +229,7 @@ def paint(
 
     def texture(h: int, w: int) -> np.ndarray:
         values = (contrast * pattern(rng, h, w, unit))[..., None]
-        # Half of the change scales the colour and half adds light, so that dark colours vary too.
+        # Half of the change scales the colour and half of it adds light, so that dark colours vary too.
         return np.clip(colour * (1 + 0.5 * values) + (0.5 + tint) * values, 0, 1)
 
     return texture
@@ -241,10 +242,10 @@ def class_texture(rng: np.random.Generator, name: str, unit: float, quiet: bool 
         rng: Source of randomness.
         name: The class.
         unit: Pixels per unit of the pattern.
-        quiet: Whether the pattern is to be faint, for a background.
+        quiet: Whether the pattern is faint, for a background.
     """
     pattern, low, high = _PATTERNS[name]
-    if quiet:  # the colour comes first here: another order would give a seed other pictures
+    if quiet:  # the colour is drawn first here: another order would change the pictures of a seed
         colour = pick_colour(rng, name)
         return paint(rng, colour, pattern, unit, rng.uniform(*_QUIET))
     contrast = rng.uniform(low, high)

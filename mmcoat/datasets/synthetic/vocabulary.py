@@ -1,4 +1,4 @@
-"""The class lists of ADE20K and COCO, as the toolboxes hold them, and the numbers of their classes."""
+"""The class lists of ADE20K and COCO, taken from the toolboxes, and the numbers of their classes."""
 
 import contextlib
 import importlib
@@ -35,7 +35,7 @@ def ade20k_classes() -> tuple[str, ...]:
         UsageError: MMSegmentation is not installed.
     """
     names = _classes('mmseg', 'ADE20KDataset', 'MMSegmentation')
-    return tuple(name.strip() for name in names)  # it calls the bed 'bed '
+    return tuple(name.strip() for name in names)  # the list has 'bed ' with a space
 
 
 @cache
@@ -50,9 +50,9 @@ def coco_classes() -> tuple[str, ...]:
 
 def _classes(toolbox: str, dataset: str, title: str) -> tuple[str, ...]:
     if find_spec(toolbox) is not None:
-        use_pytorch_ops()  # without MMCV's operators, neither of upstream's two can be imported
+        use_pytorch_ops()  # without MMCV's operators, upstream's two toolboxes cannot be imported
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # OneDL prints which siblings are missing
+        with contextlib.redirect_stdout(io.StringIO()):  # OneDL prints which packages are missing
             datasets = importlib.import_module(f'{toolbox}.datasets')
     except ImportError as error:
         raise UsageError(
@@ -63,7 +63,7 @@ def _classes(toolbox: str, dataset: str, title: str) -> tuple[str, ...]:
 
 
 def ade20k_value(name: str) -> int:
-    """Return the value of a class in an ADE20K label map, 1 to 150; 0 is none of them."""
+    """Return the value of a class in an ADE20K label map, 1 to 150; 0 means no class."""
     return ade20k_classes().index(name) + 1
 
 

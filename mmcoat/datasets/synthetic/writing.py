@@ -1,4 +1,4 @@
-"""What both layouts share: the order of the work, checks, pictures, and the notes beside them."""
+"""Code that all layouts share: the order of the work, checks, pictures, and the notes beside them."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from .folder import prepare_folder
 GENERATOR_VERSION = '1.0'
 INFO, README = 'dataset_info.json', 'README.md'
 MIN_SIDE, MAX_SIDE = 64, 2048
-MAX_IMAGES = 1_000_000  # COCO's validation images are numbered on from there
+MAX_IMAGES = 1_000_000  # the numbers of COCO's validation images begin there
 JPEG_QUALITY = 92
 
 Progress = Callable[[int, int], None]
@@ -28,7 +28,7 @@ class Layout(Protocol):
     name: str
     title: str
     classes: tuple[str, ...]
-    settings: dict[str, Any]  # of the scenes, for the note
+    settings: dict[str, Any]  # settings of the scenes, for the note
 
     def files(self, split: str, count: int) -> list[str]:
         """Return the paths, relative to the root, of all files of a split."""
@@ -39,7 +39,7 @@ class Layout(Protocol):
         """Draw one scene and write its files."""
 
     def finish(self, root: Path) -> dict[str, Any]:
-        """Write the files that belong to no one scene; return what the note says of the contents."""
+        """Write the files that belong to no single scene; return the note's description of the contents."""
 
 
 def draw_set(
@@ -54,8 +54,8 @@ def draw_set(
 ) -> dict[str, Any]:
     """Draw a data set.
 
-    A picture depends on the seed, the split and its number only, so a larger data set begins with
-    the pictures of a smaller one.
+    A picture depends only on the seed, the split and its number, so a larger data set begins with the
+    pictures of a smaller one.
 
     Args:
         layout: Which files to write.
@@ -63,13 +63,13 @@ def draw_set(
         train: Number of training images.
         val: Number of validation images.
         size: Width and height in pixels.
-        seed: Of the scenes.
+        seed: Seed of the scenes.
         overwrite: Whether to delete the files of an earlier drawn set of this layout. Files that were
-            not drawn are never deleted: where they are in the way, this is an error.
+            not drawn are never deleted: if they are in the way, an error is raised.
         progress: Called after each image with the number done and the number wanted.
 
     Returns:
-        What ``dataset_info.json`` holds.
+        The content of ``dataset_info.json``.
 
     Raises:
         UsageError: An argument is out of range or the folder is in use.
@@ -80,7 +80,7 @@ def draw_set(
     prepare_folder(root, layout.name, names, overwrite)
     info = {'synthetic': layout.name, 'complete': False, 'seed': seed, 'size': list(size)}
     info |= {'train': train, 'val': val, 'classes': list(layout.classes), **layout.settings}
-    _write_info(root, info)  # incomplete: a run that was broken off can be told from a finished one
+    _write_info(root, info)  # marked incomplete, so that an interrupted run can be recognised
     pictures = [('train', index) for index in range(train)] + [
         ('val', index) for index in range(val)
     ]
@@ -114,7 +114,7 @@ def _write_info(root: Path, info: dict[str, Any]) -> None:
 
 
 def _write_readme(root: Path, title: str, info: dict[str, Any]) -> None:
-    """Write a README for whoever finds the folder."""
+    """Write a README into the folder."""
     width, height = info['size']
     text = f"""# {title}
 
@@ -136,7 +136,7 @@ def write_jpeg(path: Path, image: np.ndarray) -> None:
 
 def write_image(path: Path, image: np.ndarray, options: list[int] | None = None) -> None:
     """Write an (H, W) or (H, W, 3) BGR uint8 picture in the format of the file's suffix."""
-    # imwrite returns False and raises nothing where the disk is full or the path is not ASCII.
+    # imwrite returns False and raises nothing if the disk is full or the path is not ASCII.
     done, data = cv2.imencode(path.suffix, image, options or [])
     if not done:
         raise ValueError(f'cannot encode {path}')
@@ -147,7 +147,7 @@ def read_image(path: Path, flag: int = cv2.IMREAD_COLOR) -> np.ndarray:
     """Read a picture, BGR or as the flag says.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no readable picture.
     """
     image = None
     if path.is_file():

@@ -1,4 +1,4 @@
-"""Transforms of ours; importing this package registers them."""
+"""mmcoat's transforms; importing this package registers them."""
 
 from .loading import LoadChannels
 from .skip_broken import SkipBroken

@@ -9,14 +9,14 @@ from mmcoat.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadChannels(BaseTransform):
-    """Load an image with all of its channels, in the place of ``LoadImageFromFile``.
+    """Load an image with all its channels; replaces ``LoadImageFromFile``.
 
-    Three channels come out as BGR, as everywhere in OpenMMLab, others in the file's order.
+    Images of three channels are returned as BGR, as everywhere in OpenMMLab; others keep the file's order.
 
     Required keys: img_path. Added keys: img, (H, W, C) uint8 or float32; img_shape, ori_shape.
 
     Args:
-        channels: How many the images must have.
+        channels: Required number of channels.
 
     Raises:
         ImageError: A file cannot be read, or has another number of channels.
@@ -30,7 +30,7 @@ class LoadChannels(BaseTransform):
         image = read_channels(results['img_path'], self.channels)
         if image.shape[2] == 3:
             image = image[..., ::-1]
-        # OpenCV resizes float32, but no int32, and PyTorch knows no big-endian numbers
+        # OpenCV can resize float32 but not int32, and PyTorch has no big-endian numbers
         kind = np.uint8 if image.dtype == np.uint8 else np.float32
         results['img'] = np.ascontiguousarray(image, kind)
         results['img_shape'] = results['ori_shape'] = image.shape[:2]

@@ -1,4 +1,4 @@
-"""A transform that trains around broken images, for the pipelines of any toolbox."""
+"""A transform that leaves out broken images, for the pipelines of any toolbox."""
 
 import logging
 from typing import Any
@@ -14,11 +14,11 @@ BROKEN = ('unreadable_image', 'unreadable_map')
 
 @TRANSFORMS.register_module()
 class SkipBroken:
-    """Leave out images that cannot be read whole, or whose label map cannot; first in a training pipeline.
+    """Leave out images that are broken or whose label map is; use it first in a training pipeline.
 
-    OpenCV fills the missing part of a truncated JPEG with grey and says nothing, so the image is decoded
-    here once more. MMEngine draws another image in the place of one that is left out. The log names each
-    once per loading process, with the number so far.
+    OpenCV silently fills the missing part of a truncated JPEG with grey, so the image is decoded here once
+    more. MMEngine replaces a left-out image by another random one. The log names each left-out image once per
+    loading process, with the number so far.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Weights that a run starts from: strictly this model's, or told what of them is new."""
+"""Check the weights that a run starts from: they must fit, and the log names new parts of the model."""
 
 import logging
 import re
@@ -19,7 +19,7 @@ from mmcoat.registry import HOOKS
 _BACKBONE = 'backbone.'
 _CLASSIFIER = re.compile(
     r'(norms\.\d+|aggregate)\.'
-)  # parts of a backbone that only classifiers have
+)  # parts of a backbone that only classifiers use
 _SHAPES = re.compile(
     r'size mismatch for (\S+): copying a param with shape torch\.Size\(\[(.*?)\]\) from checkpoint, '
     r'the shape in current model is torch\.Size\(\[(.*?)\]\)'
@@ -29,11 +29,11 @@ _SHOWN = 6  # names in a message
 
 @HOOKS.register_module()
 class CheckWeightsHook(Hook):
-    """Refuse weights that do not fit; MMEngine logs that and goes on with what it drew at random.
+    """Refuse weights that do not fit; MMEngine would log that and continue with random weights.
 
-    - ``resume`` and a test: every tensor must be there, and no other.
-    - ``load_from`` of a training (fine-tuning): the whole backbone must fit. One line of the log names what
-      is new in the model, such as a head for other classes, and what of the file is left out.
+    - ``resume`` and a test: the file must have exactly the model's tensors.
+    - ``load_from`` in training (fine-tuning): the whole backbone must fit. One line of the log names the new
+    parts of the model, such as a head for other classes, and the parts of the file that are left out.
 
     NaN, infinite and integer weights are refused everywhere.
     """
@@ -41,7 +41,7 @@ class CheckWeightsHook(Hook):
     priority = 'VERY_HIGH'  # before EMAHook, which copies the weights
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Check the weights, load them, and hand on what the whole model then holds.
+        """Check the weights, load them, and pass on the weights of the whole model.
 
         Raises:
             CheckpointError: They do not fit.
@@ -52,23 +52,23 @@ class CheckWeightsHook(Hook):
         if runner._resume or not isinstance(runner._train_loop, BaseLoop):
             _require_all(model, weights, source)
         else:
-            # complete: MMEngine has nothing to warn of, and EMAHook takes the same weights
+            # complete, so MMEngine has nothing to warn about, and EMAHook takes the same weights
             checkpoint['state_dict'] = fine_tune(model, weights, source)
 
 
 def fine_tune(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Load what fits, and say in one line of the log what does not.
+    """Load what fits, and log in one line what does not.
 
     Returns:
         The weights of the whole model.
 
     Raises:
-        CheckpointError: Nothing fits, or not the whole backbone.
+        CheckpointError: Nothing fits, or a part of the backbone does not.
     """
     missing, unexpected, shapes = _load(model, weights, source)
     unfilled = set(missing) | set(shapes)
     names = model.state_dict().keys()
-    # BatchNorm's counters are not missed: old files have none
+    # BatchNorm's counters may be missing: old files have none
     if not {name for name in names - unfilled if not name.endswith('num_batches_tracked')}:
         raise CheckpointError(
             f'load_from {source}: nothing in it fits the model; its first names are {list(weights)[:3]}. '
@@ -101,7 +101,7 @@ def _require_all(model: nn.Module, weights: Mapping[str, Tensor], source: str) -
 def _check_backbone(
     model: nn.Module, weights: Mapping[str, Tensor], unfilled: set[str], source: str
 ) -> None:
-    """Refuse a backbone of which a part stays as it was drawn; a classifier's norms may."""
+    """Refuse weights that leave a part of the backbone random; only norms for classifiers may stay so."""
     bad = sorted(
         name
         for name in unfilled
@@ -120,7 +120,7 @@ def _backbone(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _weights(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint under the names that MMEngine would look for."""
+    """Return the weights of a checkpoint under the names that MMEngine expects."""
     try:
         found = find_state_dict(checkpoint)
     except CheckpointError as error:
@@ -132,10 +132,10 @@ def _weights(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
 def _load(
     model: nn.Module, weights: Mapping[str, Tensor], source: str
 ) -> tuple[list[str], list[str], dict[str, tuple]]:
-    """Load what fits; return missing and unexpected names, and both shapes of what differs in shape."""
+    """Load what fits; return the missing and the unexpected names, and both shapes where shapes differ."""
     expected = model.state_dict()
     for name, value in weights.items():
-        # counters are whole numbers in both; 8 bits are a quantised file, under whatever names
+        # counters are integers in both; 8-bit integers mean a quantised file, whatever the names are
         wrong = name in expected and expected[name].is_floating_point()
         if (wrong or value.dtype in (torch.int8, torch.uint8)) and not value.is_floating_point():
             raise CheckpointError(
@@ -153,7 +153,7 @@ def _load(
 
 
 def _descend(module: nn.Module, weights: dict[str, Tensor], prefix: str, notes: tuple) -> None:
-    """Load as PyTorch does, modules' own translations included, but go on where a shape differs."""
+    """Load as PyTorch does, including the modules' own translations, but continue if a shape differs."""
     module._load_from_state_dict(weights, prefix, {}, True, *notes)
     for name, child in module.named_children():
         start = f'{prefix}{name}.'
@@ -166,7 +166,7 @@ def _shape(numbers: str) -> tuple[int, ...]:
 
 
 def _parts(names: Iterable[str], whole: Iterable[str]) -> list[str]:
-    """Return whole parts of a model instead of their tensors: decode_head, or decode_head.conv_seg."""
+    """Shorten names of tensors to whole parts of a model: decode_head, or decode_head.conv_seg."""
     bad = set(names)
     good = {name for name in whole if name not in bad}
     found: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""MMEngine's CheckpointHook, made safe against a kill at any moment."""
+"""MMEngine's CheckpointHook, safe against a kill at any moment."""
 
 import os
 from pathlib import Path
@@ -17,29 +17,30 @@ _OUTDATED = 'outdated_ckpts'
 
 @HOOKS.register_module()
 class CheckpointHook(_CheckpointHook):
-    """Save checkpoints so that a whole one is there at every moment.
+    """Save checkpoints so that a complete one exists at every moment.
 
-    A file is written beside its place, brought to the disk and renamed; then ``last_checkpoint`` moves;
-    what is outdated is deleted last. MMEngine's own hook deletes first, and writes in place. Arguments are
-    MMEngine's. Remote storage, and model wrappers that save folders, work as in MMEngine.
+    A file is written under a temporary name, flushed to the disk and renamed. Then ``last_checkpoint`` is
+    updated, and outdated files are deleted last. MMEngine's own hook deletes first, and writes in place. The
+    arguments are MMEngine's. Remote storage, and model wrappers that save folders, work as in MMEngine.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Find the place, and how to write there."""
+        """Determine where to write, and with which backend."""
         super().before_train(runner)
-        # exact type: subclasses (Petrel and the like) have their own way to write
+        # exact type: subclasses (such as Petrel) have their own way of writing
         self._local = self.file_client_args is None and type(self.file_backend) is LocalBackend
         if self._local:
             self.backend_args = {'backend': BACKEND}
             self.file_backend = get_file_backend(self.out_dir, backend_args=self.backend_args)
 
     def save_now(self, runner: Runner, step: int) -> str:
-        """Save with ``step`` iterations done, wherever in an epoch that is; return the path."""
+        """Save after ``step`` iterations, at any point of an epoch; return the path."""
         meta = dict(epoch=runner.epoch, iter=step)
         if not self.by_epoch:
             self._save_checkpoint_with_step(runner, step, meta)
             return str(self.last_ckpt)
-        # The next regular checkpoint makes this one outdated: it goes by iteration, the others by epoch.
+        # Its name has the iteration, those of regular checkpoints the epoch; the next regular one makes it
+        # outdated.
         name = f'iter_{step}.pth'
         outdated = runner.message_hub.runtime_info.get(_OUTDATED, [])
         runner.message_hub.update_info(_OUTDATED, [*outdated, name])
@@ -47,14 +48,14 @@ class CheckpointHook(_CheckpointHook):
         return str(self.last_ckpt)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
-        """Save under the step's name, then move the pointer, then delete; called by MMEngine's hook."""
+        """Save under the step's name, update ``last_checkpoint``, then delete; MMEngine's hook calls this."""
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
             self._count_in(runner, step)
         self._save(runner, self.filename_tmpl.format(step), meta)
         self._remove_outdated(runner)
 
     def _count_in(self, runner: Runner, step: int) -> None:
-        """Note the step, and in the checkpoint itself what is outdated once that is written."""
+        """Record the step and, in the checkpoint itself, which files are outdated once it is written."""
         hub = runner.message_hub
         outdated = list(hub.runtime_info.get(_OUTDATED, []))
         if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
@@ -82,8 +83,8 @@ class CheckpointHook(_CheckpointHook):
             write_whole(os.fsencode(str(self.last_ckpt)), pointer)
 
     def _remove_outdated(self, runner: Runner) -> None:
-        # A run that was killed before this point has the list in its checkpoint, and deletes at its next
-        # save.
+        # A run that was killed before this point has the list in its checkpoint; it deletes these files at
+        # its next save.
         for name in runner.message_hub.runtime_info.pop(_OUTDATED, []):
             path = self.file_backend.join_path(self.out_dir, name)
             if is_main_process() and path != self.last_ckpt:
@@ -96,7 +97,7 @@ class CheckpointHook(_CheckpointHook):
             self.file_backend.rmtree(path)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict[str, Any]) -> None:
-        """Save the best one; MMEngine deletes the former best before, here it goes after."""
+        """Save the best checkpoint, then delete the previous best; MMEngine deletes first."""
         backend = self.file_backend
         self.file_backend = later = _RemoveLater(backend)
         try:
@@ -115,7 +116,7 @@ class CheckpointHook(_CheckpointHook):
 
 
 class _RemoveLater:
-    """A file backend that notes what is to be removed."""
+    """A file backend that records which files to remove."""
 
     def __init__(self, backend: Any) -> None:
         self.backend = backend

@@ -1,4 +1,4 @@
-"""Find the module that turns numbers into NaN or infinity."""
+"""Find the module that first outputs NaN or infinity."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,12 +17,12 @@ from .finite_loss import NonFiniteError, image_paths
 
 @HOOKS.register_module()
 class DebugNanHook(Hook):
-    """Look at every module's output, and stop at the first that is not finite (``train.py --debug-nan``).
+    """Check every module's output, and stop at the first that is not finite (``train.py --debug-nan``).
 
-    The message names the module by its path in the model, and the iteration. Inner modules end before those
-    that hold them, so the name is that of the smallest module in which it happened. Its inputs, weights and
-    outputs are described: weights that are not finite come from an earlier step. Each look waits for the GPU,
-    which costs a good part of the speed.
+    The message names the module by its path in the model, and the iteration. Inner modules finish before the
+    modules that contain them, so the name is that of the innermost module. The message describes its inputs,
+    weights and outputs; weights that are not finite come from an earlier step. Each check waits for the GPU,
+    so training is much slower.
     """
 
     priority = 'VERY_HIGH'
@@ -40,7 +40,7 @@ class DebugNanHook(Hook):
         ]
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Note where the run is, for the message."""
+        """Record the iteration and the batch, for the message."""
         files = ', '.join(image_paths(data_batch)) or 'unknown'
         self._place = f'iteration {runner.iter + 1}, batch: {files}'
 

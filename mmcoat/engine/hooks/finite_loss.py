@@ -1,4 +1,4 @@
-"""Stop a training whose loss is no number any more."""
+"""Stop a training whose loss is NaN or infinite."""
 
 import logging
 from typing import Any
@@ -21,14 +21,14 @@ class NonFiniteError(UsageError):
 class FiniteLossHook(Hook):
     """Stop at a NaN or infinite loss: name the iteration, the files of the batch, the last good checkpoint.
 
-    Each iteration's loss is kept where it was computed, and all are looked at together, every ``interval``
-    iterations on a GPU and before each checkpoint: one synchronisation for each look, and the
-    iteration named is still the right one. Without a GPU every loss is looked at. No checkpoint is saved
-    with a loss or weights that are not finite.
+    On a GPU the losses stay on the device, and are checked together every ``interval`` iterations and before
+    each checkpoint. So each check costs one synchronisation, and the message still names the right iteration.
+    Without a GPU every loss is checked at once. No checkpoint is saved with a loss or weights that are not
+    finite.
 
     Args:
-        interval: Iterations between two looks on a GPU.
-        stop: False goes on, with one warning per look.
+        interval: Iterations between two checks on a GPU.
+        stop: False continues, with one warning per check.
     """
 
     priority = 'ABOVE_NORMAL'  # before the logger; before the checkpoint hook
@@ -42,7 +42,7 @@ class FiniteLossHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Keep the loss, and look at all that were kept when it is time."""
+        """Keep the loss; check all kept losses after every ``interval`` iterations."""
         loss = (outputs or {}).get('loss')
         if not isinstance(loss, Tensor):
             return
@@ -51,7 +51,7 @@ class FiniteLossHook(Hook):
             self._look(runner)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Refuse to save what is no number."""
+        """Refuse to save if the loss or the weights are not finite."""
         self._look(runner)
         bad = [
             name
@@ -83,12 +83,12 @@ class FiniteLossHook(Hook):
 
 
 def image_paths(batch: Any) -> list[str]:
-    """Return the files of a batch as OpenMMLab's pipelines pack it."""
+    """Return the files of a batch packed by OpenMMLab's pipelines."""
     samples = batch.get('data_samples', []) if isinstance(batch, dict) else []
     paths = [getattr(sample, 'img_path', None) for sample in samples or []]
     return [str(path) for path in paths if path]
 
 
 def _is_finite(value: Tensor) -> bool:
-    # the sum first: one pass, no mask; it may overflow for finite values, so a second look decides
+    # the sum first: one pass, no mask; it may overflow for finite values, so a second check decides
     return bool(value.sum().isfinite()) or bool(value.isfinite().all())

@@ -1,4 +1,4 @@
-"""Stop when asked to, and lose nothing."""
+"""Stop on a signal without losing work."""
 
 import logging
 import os
@@ -26,15 +26,15 @@ _WORKER_GRACE = 60  # seconds
 class StopSignalHook(Hook):
     """Save at the end of the iteration on SIGTERM (Slurm, Kubernetes) or SIGINT (Ctrl-C), and exit.
 
-    The exit status is 128 + the signal, as a shell expects. A second SIGINT ends at once. A signal during
-    a validation stops that: it is made up for when the run goes on. Several processes agree every
-    ``interval`` iterations of the training, through a message between their CPUs.
+    The exit status is 128 + the signal, as a shell expects. A second SIGINT ends the process at once. A
+    signal during a validation stops the validation, which the resumed run repeats. Several processes agree on
+    the stop every ``interval`` training iterations, through a message between their CPUs.
 
     Args:
         interval: Iterations between two agreements of several processes.
     """
 
-    priority = 'LOWEST'  # after the checkpoint hook
+    priority = 'LOWEST'  # runs after the checkpoint hook
 
     def __init__(self, interval: int = 10) -> None:
         self.interval = interval
@@ -45,17 +45,17 @@ class StopSignalHook(Hook):
         self._group: Any = None
 
     def before_train(self, runner: Runner) -> None:
-        """Take the signals over."""
+        """Install the signal handlers."""
         self._pid = os.getpid()
         if distributed.is_initialized() and distributed.get_world_size() > 1:
             self._group = distributed.new_group(backend='gloo')
-        if threading.current_thread() is threading.main_thread():  # Python allows it only there
+        if threading.current_thread() is threading.main_thread():  # Python's rule for handlers
             self._former = {number: signal.signal(number, self._receive) for number in _SIGNALS}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Stop here if a signal came, at a whole step of the optimizer."""
+        """Stop here if a signal came, but only after a complete step of the optimizer."""
         accumulated = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
         if (runner.iter + 1) % accumulated == 0 and self._agree(runner.iter + 1):
             self._stop(runner, runner.iter + 1)
@@ -68,12 +68,12 @@ class StopSignalHook(Hook):
             return
         for hook in runner.hooks:
             if isinstance(hook, EMAHook):
-                hook.after_val_epoch(runner)  # puts the trained weights back
+                hook.after_val_epoch(runner)  # restores the trained weights
         runner.message_hub.update_info('validated_at', 0)
         self._stop(runner, runner.iter)
 
     def after_train(self, runner: Runner) -> None:
-        """Give the signals back."""
+        """Restore the previous signal handlers."""
         for number, former in self._former.items():
             signal.signal(number, former)
         self._former = {}
@@ -84,13 +84,13 @@ class StopSignalHook(Hook):
         elif number == signal.SIGINT and self.received == number and time.monotonic() > self._again:
             raise SystemExit(128 + number)
         elif not self.received:
-            # Ctrl-C under torchrun comes twice: from the terminal, and handed on
+            # under torchrun, Ctrl-C arrives twice: from the terminal, and forwarded by torchrun
             self._again = time.monotonic() + 1
             self.received = number
 
     @staticmethod
     def _receive_in_worker(number: int) -> None:
-        """Go on loading: a process group gets a signal together, and the iteration still needs its data."""
+        """Continue in a data worker: the whole process group gets a signal, but the iteration needs data."""
         if number == signal.SIGTERM:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(_WORKER_GRACE)

@@ -1,4 +1,4 @@
-"""Official weights for hooks that look for ``state_dict``."""
+"""Prepare official weights for hooks that read ``state_dict``."""
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -9,10 +9,10 @@ from mmcoat.registry import HOOKS
 
 @HOOKS.register_module()
 class UnwrapCheckpointHook(Hook):
-    """Let hooks that read ``checkpoint['state_dict']``, as EMAHook does, work with official files too.
+    """Make hooks that read ``checkpoint['state_dict']``, such as EMAHook, work with official files too.
 
-    Models unwrap the weights that official files keep under 'model' by themselves, but hooks see a
-    checkpoint before the model does.
+    Official files keep weights under 'model'. Models unwrap these themselves, but hooks see a checkpoint
+    before the model does.
     """
 
     priority = 'VERY_HIGH'

@@ -1,4 +1,4 @@
-"""Data preprocessors for any number of image channels; each toolbox is imported when one is built."""
+"""Data preprocessors for any number of image channels; building one imports its toolbox."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from mmcoat.registry import MODELS
 __all__ = ['build_det_data_preprocessor', 'build_seg_data_preprocessor']
 
 
-# Functions and no classes: mmcoat must import without the toolboxes, and quickly.
+# Functions instead of classes, so that mmcoat can be imported without the toolboxes, and quickly.
 @MODELS.register_module(name='SegDataPreProcessor')
 def build_seg_data_preprocessor(**settings: Any) -> nn.Module:
     """Build MMSegmentation's ``SegDataPreProcessor`` with one mean and one std for each channel.
 
     Args:
-        **settings: MMSegmentation's, with any number of means; see :mod:`.channels`.
+        **settings: MMSegmentation's settings, with any number of means; see :mod:`.channels`.
 
     Raises:
         ValueError: Means and stds differ in number, or a std is not positive.
@@ -30,7 +30,7 @@ def build_det_data_preprocessor(**settings: Any) -> nn.Module:
     """Build MMDetection's ``DetDataPreprocessor`` with one mean and one std for each channel.
 
     Args:
-        **settings: MMDetection's, with any number of means; see :mod:`.channels`.
+        **settings: MMDetection's settings, with any number of means; see :mod:`.channels`.
 
     Raises:
         ValueError: Means and stds differ in number, or a std is not positive.

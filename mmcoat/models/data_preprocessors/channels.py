@@ -1,4 +1,4 @@
-"""What both data preprocessors share: statistics of N channels, where MMEngine takes 1 or 3."""
+"""Code that both data preprocessors share: means and stds of N channels; MMEngine allows only 1 or 3."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,13 +7,13 @@ import torch
 
 
 class AnyChannels:
-    """Mixin before a preprocessor of MMEngine's: ``mean`` and ``std`` of any length.
+    """Mixin for a data preprocessor of MMEngine: ``mean`` and ``std`` of any length.
 
     Args:
-        mean: One number for each channel, in the order that the images have after ``bgr_to_rgb``.
-        std: As many.
-        bgr_to_rgb: Reverse the channels; only done where there are three of them.
-        **settings: The parent's.
+        mean: One number for each channel, in the order of the channels after ``bgr_to_rgb``.
+        std: As many numbers as ``mean``.
+        bgr_to_rgb: Reverse the channels, but only if there are three.
+        **settings: Settings of the parent class.
 
     Raises:
         ValueError: ``mean`` and ``std`` differ in length, or a std is not positive.
@@ -42,11 +42,11 @@ class AnyChannels:
         """Normalise and pad a batch.
 
         Args:
-            data: ``inputs``, a list of (C, H, W) or a (B, C, H, W), and ``data_samples``.
-            training: Whether the batch is one to learn from.
+            data: ``inputs``, a list of (C, H, W) tensors or one (B, C, H, W) tensor, and ``data_samples``.
+            training: Whether the batch is for training.
 
         Raises:
-            ValueError: An image has another number of channels than there are means.
+            ValueError: The number of an image's channels is not that of the means.
         """
         if self._enable_normalize and len(self.mean) > 1:  # type: ignore[attr-defined]
             for image in data['inputs']:

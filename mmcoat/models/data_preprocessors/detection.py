@@ -6,4 +6,4 @@ from .channels import AnyChannels
 
 
 class DetDataPreprocessor(AnyChannels, Parent):
-    """MMDetection's, with one mean and one std for each channel."""
+    """MMDetection's data preprocessor, with one mean and one std for each channel."""

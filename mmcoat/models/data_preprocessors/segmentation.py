@@ -6,4 +6,4 @@ from .channels import AnyChannels
 
 
 class SegDataPreProcessor(AnyChannels, Parent):
-    """MMSegmentation's, with one mean and one std for each channel."""
+    """MMSegmentation's data preprocessor, with one mean and one std for each channel."""

@@ -1,4 +1,4 @@
-"""Decode heads of ours for MMSegmentation, which is imported when one is built."""
+"""mmcoat's decode heads for MMSegmentation; building one imports MMSegmentation."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from mmcoat.registry import MODELS
 __all__ = ['build_daformer_head', 'build_mask2former_head', 'build_unet_head']
 
 
-# Functions and no classes: mmcoat must import without MMSegmentation, and quickly.
+# Functions instead of classes, so that mmcoat can be imported without MMSegmentation, and quickly.
 @MODELS.register_module(name='UNetHead')
 def build_unet_head(**settings: Any) -> nn.Module:
     """Build a :class:`~mmcoat.models.decode_heads.unet_head.UNetHead`."""

@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 
 class DAFormerHead(BaseDecodeHead):
-    """Embed each scale, enlarge all to the finest, and fuse them with a depthwise separable ASPP.
+    """Embed each scale, enlarge all to the finest scale, and fuse them with a depthwise separable ASPP.
 
     Args:
-        in_channels: Channels of the maps, the finest first.
-        embed_dims: Channels that each map is embedded in.
-        dilations: Of the ASPP's branches; 1 is a 1x1 convolution.
+        in_channels: Channels of the maps, finest scale first.
+        embed_dims: Channels of each embedded map.
+        dilations: Dilations of the ASPP's branches; 1 is a 1x1 convolution.
         channels: Channels of the fused map.
-        **settings: Of MMSegmentation's ``BaseDecodeHead``: in_index, num_classes, norm_cfg, loss_decode...
+        **settings: Settings of MMSegmentation's ``BaseDecodeHead``: in_index, num_classes, norm_cfg,
+            loss_decode...
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class DAFormerHead(BaseDecodeHead):
         self.fuse = ConvModule(channels * len(dilations), channels, 3, padding=1, **conv_cfg)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Maps (B, Ci, Hi, Wi), the finest first -> class scores (B, num_classes, H0, W0)."""
+        """Maps (B, Ci, Hi, Wi), finest first -> class scores (B, num_classes, H0, W0)."""
         maps = self._transform_inputs(inputs)
         size = maps[0].shape[2:]
         embedded = [

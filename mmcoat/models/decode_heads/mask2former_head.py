@@ -1,4 +1,4 @@
-"""MMSegmentation's Mask2Former head, which also works under sliding windows."""
+"""MMSegmentation's Mask2Former head, changed so that it also works with sliding windows."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 class Mask2FormerHead(_Mask2FormerHead):
-    """MMSegmentation's head; arguments and weights are the same.
+    """MMSegmentation's head with another ``predict``; arguments and weights are the same.
 
-    Its ``predict`` enlarges the masks to the image's ``pad_shape``. Under sliding windows the input is a
-    crop, whose size stands under ``img_shape``, so that larger images fail there.
+    MMSegmentation's ``predict`` enlarges the masks to the image's ``pad_shape``. With sliding windows the
+    input is a crop, whose size is in ``img_shape``, so larger images fail there.
     """
 
     def predict(self, x: tuple[Tensor, ...], batch_img_metas: list[dict], test_cfg: Any) -> Tensor:
-        """Maps of the backbone -> class scores (B, num_classes, H, W) of the image, or of the window."""
+        """Maps of the backbone -> class scores (B, num_classes, H, W) of the image or of the window."""
         if test_cfg is not None and test_cfg.get('mode') == 'slide':
             batch_img_metas = [
                 {key: value for key, value in metas.items() if key != 'pad_shape'}

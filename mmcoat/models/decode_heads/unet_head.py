@@ -13,14 +13,14 @@ UPSAMPLES = ('bilinear', 'pixel_shuffle')
 
 
 class UpBlock(nn.Module):
-    """Enlarge a map to the next finer one, join the two, and mix them with two convolutions.
+    """Enlarge a map to the size of the next finer one, concatenate the two, and apply two convolutions.
 
     Args:
         in_channels: Channels of the coarse map.
         skip_channels: Channels of the finer map.
         out_channels: Channels of the result.
-        upsample: ``'bilinear'``, or ``'pixel_shuffle'``: a 1x1 convolution to four times the channels, which
-            become 2 x 2 positions.
+        upsample: ``'bilinear'``, or ``'pixel_shuffle'`` (a 1x1 convolution to four times the channels, which
+            then become 2 x 2 positions).
         conv_cfg: ``norm_cfg`` and ``act_cfg`` of the convolutions.
     """
 
@@ -50,17 +50,17 @@ class UpBlock(nn.Module):
 
 
 class UNetHead(BaseDecodeHead):
-    """From the coarsest map to the finest, with a skip connection at each scale.
+    """Decode from the coarsest map to the finest, with a skip connection at each scale.
 
     Args:
-        in_channels: Channels of the maps, the finest first; two or more.
-        decoder_channels: Channels of each step's result, the coarsest step first; one less than maps.
+        in_channels: Channels of the maps, finest first; two or more maps.
+        decoder_channels: Channels of each step's result, coarsest step first; one entry less than maps.
         upsample: ``'bilinear'`` or ``'pixel_shuffle'``.
-        **settings: Of MMSegmentation's ``BaseDecodeHead``: in_index, num_classes, norm_cfg, loss_decode...
-            ``channels`` is the last of ``decoder_channels`` and need not be given.
+        **settings: Settings of MMSegmentation's ``BaseDecodeHead``: in_index, num_classes, norm_cfg,
+            loss_decode... ``channels`` is the last of ``decoder_channels`` and can be left out.
 
     Raises:
-        ValueError: Numbers of channels that do not fit together, or an unknown ``upsample``.
+        ValueError: The numbers of channels do not fit together, or ``upsample`` is unknown.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class UNetHead(BaseDecodeHead):
             coarse = out
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Maps (B, Ci, Hi, Wi), the finest first -> class scores (B, num_classes, H0, W0)."""
+        """Maps (B, Ci, Hi, Wi), finest first -> class scores (B, num_classes, H0, W0)."""
         *skips, x = self._transform_inputs(inputs)
         for block, skip in zip(self.blocks, reversed(skips), strict=True):
             x = block(x, skip)

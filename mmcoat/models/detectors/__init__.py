@@ -1,4 +1,4 @@
-"""Detectors that load official files."""
+"""Detectors that can load official files."""
 
 from .deformable_detr import build_deformable_detr, deformable_detr_class
 

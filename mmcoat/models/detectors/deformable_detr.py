@@ -1,4 +1,4 @@
-"""Deformable DETR that loads the official files; MMDetection is imported when one is built."""
+"""Deformable DETR that loads the official files; building it imports MMDetection."""
 
 from functools import lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ from mmcoat.registry import MODELS
 
 @lru_cache
 def deformable_detr_class() -> type[nn.Module]:
-    """Return MMDetection's Deformable DETR with a translation of official files.
+    """Return a subclass of MMDetection's Deformable DETR that translates official files.
 
     Raises:
         ImportError: MMDetection is not installed.
@@ -19,7 +19,7 @@ def deformable_detr_class() -> type[nn.Module]:
     from mmdet.models.detectors import DeformableDETR as MMDetDeformableDETR
 
     class DeformableDETR(MMDetDeformableDETR):
-        """MMDetection's, which also takes the official files wherever weights are loaded."""
+        """MMDetection's Deformable DETR, which also accepts official files wherever weights are loaded."""
 
         def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
             convert_deformable_detr(state_dict, prefix, self)
@@ -28,8 +28,8 @@ def deformable_detr_class() -> type[nn.Module]:
     return DeformableDETR
 
 
-# A function and no class: mmcoat must import without MMDetection, and quickly.
+# A function instead of a class, so that mmcoat can be imported without MMDetection, and quickly.
 @MODELS.register_module(name='DeformableDETR')
 def build_deformable_detr(**settings: Any) -> nn.Module:
-    """Build a Deformable DETR from the settings of MMDetection's class of that name."""
+    """Build a Deformable DETR; the settings are those of MMDetection's ``DeformableDETR``."""
     return deformable_detr_class()(**settings)

@@ -1,4 +1,4 @@
-"""Losses of ours; importing this package registers them."""
+"""mmcoat's losses; importing this package registers them."""
 
 from .mask_loss import MaskLoss
 from .weighted_cross_entropy import WeightedCrossEntropy

@@ -1,4 +1,4 @@
-"""BCE + Dice + Lovasz for masks that are judged one by one: binary and multi-label segmentation."""
+"""BCE + Dice + Lovasz loss for independent masks: binary and multi-label segmentation."""
 
 from typing import Any
 
@@ -10,26 +10,27 @@ from mmcoat.registry import MODELS
 
 LABELS = ('index', 'bits', 'soft')
 MOST_BITS = 8
-SOFT_ONE = 254  # the value of a soft label map that stands for probability 1
+SOFT_ONE = 254  # value in a soft label map that means probability 1
 
 
 @MODELS.register_module()
 class MaskLoss(nn.Module):
-    """Sum of three losses on the sigmoid of each mask; pixels of ``ignore_index`` do not count.
+    """Sum of three losses on the sigmoid of each mask; pixels with ``ignore_index`` are ignored.
 
-    Label maps are those of MMSegmentation, one whole number per pixel, so that every transform works on them:
+    Label maps have MMSegmentation's form, one integer per pixel, so every transform works on them:
 
-    - ``'index'``: 0 is the background, i the i-th mask; of one mask, 0 and 1.
-    - ``'bits'``: bit i is set where the i-th mask is: masks may overlap, up to 8 of them (7 where label
-      255 is to be ignored).
-    - ``'soft'``: one mask, 0 to 254 for probabilities 0 to 1, such as the share of annotators who saw it.
+    - ``'index'``: 0 is the background, i is the i-th mask; with one mask the values are 0 and 1.
+    - ``'bits'``: a pixel of mask i has bit i set. Masks may overlap. At most 8 masks (7 if label 255 is
+    ignored).
+    - ``'soft'``: one mask, 0 to 254 for probabilities 0 to 1, such as the share of annotators who marked a
+    pixel.
 
     Args:
-        labels: What the numbers of a label map say.
-        bce: Weight of the binary cross entropy, against soft labels too.
+        labels: Meaning of the numbers in a label map, one of the above.
+        bce: Weight of the binary cross entropy; its targets may be soft.
         dice: Weight of 1 - Dice, over all pixels of the batch for each mask.
-        lovasz: Weight of the Lovasz hinge (Berman et al., CVPR 2018), against labels from one half up.
-        ignore_index: Label of pixels that do not count; a head's own has the last word.
+        lovasz: Weight of the Lovasz hinge (Berman et al., CVPR 2018); soft labels of at least 0.5 count as 1.
+        ignore_index: Label of ignored pixels; the head's own ``ignore_index`` has priority.
         loss_name: Name in the log, ``loss_...``.
 
     Raises:
@@ -50,7 +51,7 @@ class MaskLoss(nn.Module):
             raise ValueError(f'labels must be one of {LABELS}, got {labels!r}')
         if min(bce, dice, lovasz) < 0 or max(bce, dice, lovasz) == 0:
             raise ValueError(
-                f'bce, dice and lovasz are weights from 0, one above it, got {bce}, {dice}, {lovasz}'
+                f'bce, dice and lovasz must be 0 or more, one of them above 0, got {bce}, {dice}, {lovasz}'
             )
         self.labels, self.ignore_index, self.loss_name = labels, ignore_index, loss_name
         self.weights = dict(bce=bce, dice=dice, lovasz=lovasz)
@@ -73,10 +74,10 @@ class MaskLoss(nn.Module):
         ignored = self.ignore_index if ignore_index is None else ignore_index
         valid = label != ignored
         targets = mask_targets(label, scores.shape[1], self.labels)
-        # (B, C, H, W) -> (C, pixels that count)
+        # (B, C, H, W) -> (C, pixels that are not ignored)
         scores, targets = (x.float().transpose(0, 1)[:, valid] for x in (scores, targets))
         if scores.shape[1] == 0:
-            return scores.sum()  # nothing counts: zero, with a gradient
+            return scores.sum()  # all pixels are ignored: return zero with a gradient
         losses = dict(
             bce=lambda: F.binary_cross_entropy_with_logits(scores, targets),
             dice=lambda: dice_loss(scores.sigmoid(), targets),
@@ -105,19 +106,19 @@ def mask_targets(label: Tensor, masks: int, kind: str) -> Tensor:
 
 
 def dice_loss(probabilities: Tensor, targets: Tensor, smooth: float = 1.0) -> Tensor:
-    """(C, N) each -> 1 - Dice, the mean over the masks; ``smooth`` pixels keep empty masks finite."""
+    """(C, N) each -> mean of 1 - Dice over the masks; ``smooth`` keeps the value finite for empty masks."""
     common = (probabilities * targets).sum(1)
     total = probabilities.sum(1) + targets.sum(1)
     return (1 - (2 * common + smooth) / (total + smooth)).mean()
 
 
 def lovasz_hinge(scores: Tensor, targets: Tensor) -> Tensor:
-    """(C, N) each, targets 0 or 1 -> the Lovasz extension of 1 - IoU at the hinge errors, over masks."""
+    """(C, N) each, targets 0 or 1 -> Lovasz extension of 1 - IoU at the hinge errors, mean over the masks."""
     errors, order = (1 - scores * (2 * targets - 1)).sort(dim=1, descending=True)
     targets = targets.gather(1, order)
     inside = targets.sum(1, keepdim=True)
     common = inside - targets.cumsum(1)
     union = inside + (1 - targets).cumsum(1)
-    jaccard = 1 - common / union  # of the first n errors made, n = 1...N
+    jaccard = 1 - common / union  # for the n largest errors, n = 1...N
     steps = torch.cat([jaccard[:, :1], jaccard[:, 1:] - jaccard[:, :-1]], dim=1)
     return (F.relu(errors) * steps).sum(1).mean()

@@ -12,15 +12,15 @@ from mmcoat.registry import MODELS
 
 @MODELS.register_module()
 class WeightedCrossEntropy(nn.Module):
-    """Cross entropy of MMSegmentation's heads, averaged with the weights of the pixels' classes.
+    """Cross entropy for MMSegmentation's heads: the weighted mean over pixels, with a weight for each class.
 
-    NOTE: upstream MMSegmentation's own looks up the weight of every pixel's label one by one, and 255, the
-    ignored label, is none.
+    NOTE: upstream MMSegmentation's own loss looks up the class weight of every label, also of the ignored
+    label 255, which has no class weight.
 
     Args:
-        class_weight: One number for each class; None: all count the same.
+        class_weight: One number for each class; None gives all classes the same weight.
         loss_weight: Factor on the loss.
-        loss_name: Its name in the log; names that begin with ``loss`` are summed up.
+        loss_name: Name in the log; losses whose names begin with ``loss`` are added to the total loss.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class WeightedCrossEntropy(nn.Module):
         ignore_index: int = 255,
         **unused: Any,
     ) -> Tensor:
-        """Return the mean over the labelled pixels, 0 where there is none.
+        """Return the mean over the labelled pixels, 0 if there are none.
 
         Args:
             logits: (B, classes, H, W).
             labels: (B, H, W) of classes or ``ignore_index``.
             weight: (B, H, W) of a pixel sampler, or None.
-            ignore_index: Label of pixels that do not count.
-            **unused: What other losses of MMSegmentation take.
+            ignore_index: Label of ignored pixels.
+            **unused: Arguments of MMSegmentation's other losses.
         """
         counts = labels != ignore_index
         pixels = counts.to(logits.dtype)
