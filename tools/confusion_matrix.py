@@ -58,7 +58,7 @@ def main() -> None:
     args = parse_args()
     check(args)
     cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
-    predictions.refuse_masks(cfg)
+    predictions.check_task(cfg, ('segmentation',))
     if args.predictions:
         found = predictions.SavedPredictions(cfg, args.predictions, args.split)
     else:

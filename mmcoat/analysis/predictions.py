@@ -1,6 +1,6 @@
 """One walk over a labelled data set with a model's answers: what every analysis of results begins with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,9 +112,8 @@ class Predictions:
 
 def _check(cfg: Config, split: str) -> str:
     """Return the task of a config after what can be known before anything is built."""
+    check_task(cfg)
     task = models.task_of(cfg)
-    if task not in LABELS:
-        raise UsageError(f'results of {task} are not analysed here, only {" and ".join(LABELS)}')
     if split not in SPLITS:
         raise UsageError(f'split must be one of {SPLITS}, got {split!r}')
     if not cfg.get(f'{split}_dataloader'):
@@ -150,15 +149,15 @@ def _ignored(cfg: Config, split: str) -> int:
     return IGNORED
 
 
-def refuse_masks(cfg: Config) -> None:
-    """Refuse heads whose masks overlap or are probabilities: a pixel has no single class there.
+def check_task(cfg: Config, tasks: Sequence[str] = tuple(LABELS)) -> None:
+    """Check the task of a config, and refuse masks that overlap: a pixel has no single class there.
 
     Raises:
-        UsageError: The config is no segmentor, or has such a head.
+        UsageError: It is of none of ``tasks``, or has a head that gives masks.
     """
     task = models.task_of(cfg)
-    if task != 'segmentation':
-        raise UsageError(f'this needs a label for each pixel, and the config is one of {task}')
+    if task not in tasks:
+        raise UsageError(f'this is for {" and ".join(tasks)}, and the config is one of {task}')
     head = cfg.model.get('decode_head') or {}
     for part in head if isinstance(head, list | tuple) else [head]:
         losses = part.get('loss_decode') or []
