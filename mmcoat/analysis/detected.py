@@ -163,7 +163,8 @@ def draw_boxes(
         x1, y1, x2, y2 = (float(value) for value in boxes[i])
         pen.rectangle((x1, y1, max(x1, x2), max(y1, y2)), outline=colours[i], width=2)
         if texts:
-            place = (max(x1, 0.0), max(y1 - 14, 0.0))
+            most = picture.shape[1] - font.getlength(texts[i])  # inside, as far as it can be
+            place = (max(min(x1, most), 0.0), max(y1 - 14, 0.0))
             pen.rectangle(pen.textbbox(place, texts[i], font=font), fill=colours[i])
             ink = 'black' if sum(colours[i]) > 380 else 'white'
             pen.text(place, texts[i], fill=ink, font=font)

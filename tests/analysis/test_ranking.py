@@ -13,7 +13,7 @@ from PIL import Image
 
 from mmcoat import runs
 from mmcoat.analysis import detected, panels, predictions, ranking, segmented
-from tests.analysis.common import save_random
+from tests.analysis.common import SMALL, answer_the_truth, detector, load_small, save_random
 from tests.helpers import ROOT, run_tool
 from tests.own.common import CLASSES, draw, segmentation_config
 
@@ -176,58 +176,13 @@ def test_matching():
     ]
 
 
-SMALL = 'test_dataloader.dataset.pipeline.1.scale'
-
-
-def load_small(path):
-    return runs.load_config(str(path), {SMALL: (96, 64)})
-
-
-def detector(tmp_path):
-    """Write drawn COCO images and a config of a small detector, with 12 proposals."""
-    from mmcoat.datasets.synthetic import make_coco
-
-    root = make_coco(tmp_path / 'coco', train=1, val=4, size=(96, 64), seed=0, overwrite=True)
-    path = tmp_path / 'mydet.py'
-    path.write_text(f"""
-_base_ = {str(ROOT / 'configs' / 'mask_rcnn_coat_lite_t_1x_coco.py')!r}
-data_root = {str(tmp_path / 'coco')!r}
-test_dataloader = dict(num_workers=0, persistent_workers=False)
-model = dict(
-    backbone=dict(init_cfg=None),
-    test_cfg=dict(rpn=dict(max_per_img=12), rcnn=dict(max_per_img=5, score_thr=0.0)),
-)
-""")
-    return path, root
-
-
-def test_detector(monkeypatch, capsys, tmp_path):
+def test_detector(monkeypatch, tmp_path):
     pytest.importorskip('mmdet')
-    from mmcoat.apis import models
-
-    path, _ = detector(tmp_path)
-    model, _ = models.build(load_small(path), None)
-    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'weights.pth')
+    path, weights = detector(tmp_path)
     truth = predictions.Predictions(load_small(path), None)
     count = sum(len(seen.sample.gt_instances) for seen in truth)
-
-    def find(self, data):
-        """Find every object that is there, a pixel to the right, and one that is not."""
-        from mmengine.structures import InstanceData
-
-        for sample in data['data_samples']:
-            real = sample.gt_instances
-            boxes = getattr(real.bboxes, 'tensor', real.bboxes)
-            far = boxes.new_tensor([[0.0, 0.0, 3.0, 3.0]])
-            sample.pred_instances = InstanceData(
-                bboxes=torch.cat([boxes + boxes.new_tensor([1.0, 0, 1.0, 0]), far]),
-                labels=torch.cat([real.labels, real.labels.new_tensor([0])]),
-                scores=torch.cat([torch.full((len(boxes),), 0.9), torch.tensor([0.4])]),
-            )
-        return data['data_samples']
-
-    monkeypatch.setattr(type(model), 'test_step', find)
-    arguments = [TOOL, path, tmp_path / 'weights.pth', '--device', 'cpu', '--number', 2]
+    answer_the_truth(monkeypatch, shift=1.0, false=True)
+    arguments = [TOOL, path, weights, '--device', 'cpu', '--number', 2]
     arguments += ['--cfg-options', f'{SMALL}=(96,64)']
     assert run_tool(monkeypatch, *arguments, '--out-dir', tmp_path / 'one') == 0
     rows = json.loads((tmp_path / 'one' / 'scores.json').read_text())
@@ -245,17 +200,11 @@ def test_detector(monkeypatch, capsys, tmp_path):
     assert {panels.RIGHT, panels.WRONG} <= colours
 
 
-def test_a_detector_computes(monkeypatch, tmp_path):
+def test_a_detector_computes(tmp_path):
     """With the model's own answers: what the toolbox gives is what is scored."""
     pytest.importorskip('mmdet')
-    from mmcoat.apis import models
-
-    path, _ = detector(tmp_path)
-    cfg = load_small(path)
-    torch.manual_seed(0)
-    model, _ = models.build(cfg, None)
-    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / 'weights.pth')
-    found = predictions.Predictions(cfg, str(tmp_path / 'weights.pth'), device='cpu')
+    path, weights = detector(tmp_path)
+    found = predictions.Predictions(load_small(path), str(weights), device='cpu')
     ranked = ranking.rank(found, 1, score_thr=0.0)
     assert len(ranked.rows) == 4 and {row['f1'] is None for row in ranked.rows} == {False}
     for row in ranked.rows:
