@@ -48,7 +48,7 @@ def show(rows: list[verification.Row], title: str) -> None:
         table.add_column(name, justify='right')
     table.add_column('')
     for row in rows:
-        numbers = f'{row.measured:.2f}', f'{row.published:.1f}', f'{row.difference:+.2f}'
+        numbers = f'{row.measured:.2f}', f'{row.published:g}', f'{row.difference:+.2f}'
         table.add_row(row.metric, *numbers, 'agrees' if row.agrees else '[bold red]differs[/]')
     Console().print(table, highlight=False)
 

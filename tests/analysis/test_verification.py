@@ -49,7 +49,7 @@ def test_a_segmentor(monkeypatch, capsys, work, tmp_path, shift, options, status
     assert 'claimed on 2 images' in shown
     row = next(line.split('│') for line in shown.splitlines() if '│ mIoU' in line)
     numbers = [cell.strip() for cell in row[2:6]]
-    assert numbers[0] == f'{round(miou, 2):.2f}' and numbers[1] == f'{miou + shift:.1f}'
+    assert numbers[0] == f'{round(miou, 2):.2f}' and numbers[1] == f'{miou + shift:g}'
     assert numbers[3] == ('agrees', 'differs')[status]
     (written,) = json.loads((tmp_path / 'out.json').read_text())['metrics']
     assert written['difference'] == pytest.approx(-shift, abs=0.0051)
