@@ -128,7 +128,7 @@ def _check(cfg: Config, split: str) -> str:
 
 
 def _check_truth(dataset: Mapping[str, Any], split: str, key: str) -> None:
-    names = [str(step['type']).rsplit('.', 1)[-1] for step in dataset.get('pipeline') or []]
+    names = [_name(step) for step in dataset.get('pipeline') or []]
     if 'LoadAnnotations' not in names or (key and not (dataset.get('data_prefix') or {}).get(key)):
         raise AnalysisError(
             f'the {split} set has no labels to compare with: take --split '
@@ -139,6 +139,12 @@ def _check_truth(dataset: Mapping[str, Any], split: str, key: str) -> None:
             f'the {split} pipeline resizes its labels, results have the size of the file: put '
             'LoadAnnotations after Resize'
         )
+
+
+def _name(part: Mapping[str, Any]) -> str:
+    """Return the name of a part's class, without the package that registered it."""
+    kind = part.get('type')
+    return str(getattr(kind, '__name__', kind)).rsplit('.', 1)[-1]
 
 
 def _ignored(cfg: Config, split: str) -> int:
@@ -162,9 +168,8 @@ def check_task(cfg: Config, tasks: Sequence[str] = tuple(LABELS)) -> None:
     for part in head if isinstance(head, list | tuple) else [head]:
         losses = part.get('loss_decode') or []
         for loss in [losses] if isinstance(losses, Mapping) else losses:
-            kind = str(loss.get('type')).rsplit('.', 1)[-1]
             single = loss.get('labels', 'index') == 'index' and part.get('out_channels') == 1
-            if kind == 'MaskLoss' and not single:
+            if _name(loss) == 'MaskLoss' and not single:
                 raise UsageError(
                     'this needs one class for each pixel; the masks of this config '
                     f'(mmcoat.MaskLoss, labels={loss.get("labels", "index")!r}) are judged one by '

@@ -11,12 +11,14 @@ from PIL import Image
 
 from mmcoat import runs
 from mmcoat.analysis import confusion, confusion_views, predictions
+from mmcoat.apis import models
 from tests.analysis.common import save_random
 from tests.helpers import ROOT, run_tool
 from tests.own.common import CLASSES, draw, segmentation_config
 
 pytest.importorskip('mmseg')
 TOOL = 'confusion_matrix'
+CONFIGS = sorted(set((ROOT / 'configs').glob('*.py')) - set((ROOT / 'configs').glob('*_in1k.py')))
 
 
 def config(folder, first=1, text=''):
@@ -183,6 +185,16 @@ def test_no_labels(work):
         predictions.AnalysisError, match='no labels to compare with: take --split v'
     ):
         predictions.Predictions(cfg, None)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_every_labelled_config_of_ours_can_be_analysed(path):
+    """Their pipelines load labels, in the size of the file."""
+    cfg = runs.load_config(str(path))
+    for split in predictions.SPLITS:
+        for dataset in runs.datasets(cfg, (split,)):
+            key = predictions.LABELS[models.task_of(cfg)]
+            predictions._check_truth(dataset, split, key)
 
 
 def test_one_mask_is_two_classes():

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,12 +14,14 @@ from PIL import Image
 
 from mmcoat import runs
 from mmcoat.analysis import detected, panels, predictions, ranking, segmented
+from mmcoat.errors import UsageError
 from tests.analysis.common import SMALL, answer_the_truth, detector, load_small, save_random
 from tests.helpers import ROOT, run_tool
 from tests.own.common import CLASSES, draw, segmentation_config
 
 pytest.importorskip('mmseg')
 TOOL = 'analyze_results'
+IMAGE, RED = np.zeros((8, 8, 3), np.uint8), (255, 0, 0)
 
 
 @pytest.fixture(scope='module')
@@ -104,6 +107,31 @@ def test_ends_and_ties():
     alone.add(dict(image='a', loss=2.0), None)
     alone.add(dict(image='b', loss=1.0), None)
     assert [one.row['image'] for one in alone.end('best')] == ['b', 'a']
+
+
+def test_which_heads_give_logits():
+    from mmseg.models.decode_heads import FPNHead
+
+    from mmcoat.models.decode_heads.unet_head import UNetHead
+
+    heads = [FPNHead, UNetHead]
+    assert all(segmented.has_logits(SimpleNamespace(decode_head=h.__new__(h))) for h in heads)
+    mask2former = pytest.importorskip('mmcoat.models.decode_heads.mask2former_head').Mask2FormerHead
+    model = SimpleNamespace(decode_head=mask2former.__new__(mask2former))
+    assert not segmented.has_logits(model)
+    with pytest.raises(UsageError, match='--sort loss needs logits'):
+        ranking.choose_sort(SimpleNamespace(task='segmentation', model=model), 'loss')
+
+
+def test_a_sheet_names_each_class_once_and_errors_last(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(panels, 'strip', lambda entries, width: drawn.append(entries) or IMAGE)
+    cases = [
+        SimpleNamespace(tiles=lambda side: [panels.Tile('x', IMAGE)], legend=lambda e=e: e)
+        for e in ([('sky  0.10', RED), ('wrong', RED)], [('car  0.20', RED), ('sky  0.90', RED)])
+    ]
+    panels.sheet(cases, ['1', '2'])
+    assert [name for name, _ in drawn[-1]] == ['sky', 'car', 'wrong']
 
 
 def test_loss_of_one_mask():
