@@ -66,9 +66,7 @@ def _percent(value: float) -> str:
 
 
 def draw(confusion: Confusion, by: str = 'truth') -> Figure:
-    """Return a figure of the normalised matrix.
-
-    Classes in neither truth nor prediction are left out. Up to 20 classes each cell has its number.
+    """Return a figure of the normalised matrix, without classes in neither truth nor prediction.
 
     Args:
         confusion: The counts.

@@ -98,8 +98,7 @@ def find_claim(
         UsageError: There is no such config.
         VerificationError: Nothing was published for it, or there is no checkpoint.
     """
-    published = {entry.name: entry for entry in checkpoints.list()}.get(name)
-    if published is not None and published.task == 'detectron2':
+    if name in {entry.name for entry in checkpoints.list('detectron2')}:
         raise VerificationError(
             f'{name} is a file of Detectron2: only its backbone loads, so that there is nothing to test'
         )
@@ -107,16 +106,20 @@ def find_claim(
     path = Path(cfg.filename)
     if options:
         cfg = runs.load_config(str(path), options)
-    known = _read(metafile) if metafile else load_models(_root())
-    entry = next((m for m in known if Path(m['Config']).name == path.name), None)
-    if entry is None:
-        there = ', '.join(Path(m['Config']).stem for m in known)
-        raise VerificationError(f'nothing is published for {path.name}; there is for {there}')
+    entry = _find_entry(path.name, _read(metafile) if metafile else load_models(_root()))
     numbers, dataset = _numbers(entry)
     source = found or entry.get('Weights')
     if source is None:
         raise VerificationError(f'{entry["Name"]} names no weights: give a checkpoint')
     return Claim(entry['Name'], cfg, str(source), numbers, dataset)
+
+
+def _find_entry(config: str, known: list[dict[str, Any]]) -> dict[str, Any]:
+    for entry in known:
+        if Path(entry['Config']).name == config:
+            return entry
+    there = ', '.join(Path(entry['Config']).stem for entry in known)
+    raise VerificationError(f'nothing is published for {config}; there is for {there}')
 
 
 def _root() -> Path:
@@ -126,8 +129,10 @@ def _root() -> Path:
 
 def _read(metafile: str | Path) -> list[dict[str, Any]]:
     try:
-        models_ = yaml.safe_load(Path(metafile).read_text(encoding='utf-8'))['Models']
-        return [dict(m, Config=m['Config'], Name=m['Name'], Results=m['Results']) for m in models_]
+        entries = yaml.safe_load(Path(metafile).read_text(encoding='utf-8'))['Models']
+        for entry in entries:
+            _ = entry['Name'], entry['Config'], [result['Metrics'] for result in entry['Results']]
+        return entries
     except OSError as error:
         raise UsageError(f'--metafile {metafile}: {error.strerror}') from None
     except (yaml.YAMLError, TypeError, KeyError) as error:
