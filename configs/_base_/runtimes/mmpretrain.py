@@ -10,6 +10,11 @@ default_hooks = dict(
     visualization=dict(type='VisualizationHook', enable=False),
     unwrap=dict(type='mmcoat.UnwrapCheckpointHook'),  # so that EMAHook works with official files
 )
-vis_backends = [dict(type='LocalVisBackend')]
+vis_backends = [
+    dict(type='LocalVisBackend'),
+    # Uncomment for curves in the browser (docs/analysis.md):
+    # dict(type='TensorboardVisBackend'),  # pip install tensorboard; tensorboard --logdir work_dirs
+    # dict(type='WandbVisBackend', init_kwargs=dict(project='mmcoat')),  # pip install wandb; wandb login
+]
 visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends, name='visualizer')
 log_processor = dict(by_epoch=True)
