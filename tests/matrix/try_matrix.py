@@ -80,9 +80,10 @@ class Matrix:
             'UV_CACHE_DIR': os.environ.get('UV_CACHE_DIR', str(self.work / 'uvcache')),
             'UV_FIND_LINKS': os.environ.get('PIP_FIND_LINKS', ''),
             'OMP_NUM_THREADS': '1',
-            'MMCV_WITH_OPS': '0',
         }
-        self.environment.pop('PYTHONPATH', None)
+        # MMCV_WITH_OPS: set to 0, upstream's package calls itself mmcv-lite
+        for name in ('PYTHONPATH', 'MMCV_WITH_OPS'):
+            self.environment.pop(name, None)
         self.wheel = self._build_wheel()
 
     def _run(self, *command: object, cwd: Path | None = None, timeout: int = 1200) -> str:
