@@ -48,9 +48,8 @@ def sh(command, show=12):
     print('$', command)
     words = [sys.executable if word == 'python' else word for word in shlex.split(command)]
     result = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(
-        '\n'.join(result.stdout.splitlines()[-show:] if result.returncode == 0 else [result.stdout])
-    )
+    lines = result.stdout.splitlines()
+    print('\n'.join(lines[-show:] if result.returncode == 0 else lines))
     result.check_returncode()
     return result.stdout
 

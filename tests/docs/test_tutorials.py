@@ -2,29 +2,15 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 
 import pytest
 
+from docs.hooks import cells, tutorial_page
 from tests.helpers import ROOT
 
 TUTORIALS = sorted((ROOT / 'docs' / 'tutorials').glob('*.py'))
-
-
-def cells(text: str) -> list[tuple[str, str]]:
-    """Return kind and source of each cell of a script in jupytext's percent form, without its header."""
-    body = re.sub(r'\A# ---\n.*?\n# ---\n', '', text, flags=re.DOTALL)
-    found = []
-    for part in re.split(r'^# %%', body, flags=re.MULTILINE)[1:]:
-        head, _, source = part.partition('\n')
-        kind = 'markdown' if '[markdown]' in head else 'code'
-        source = source.strip('\n')
-        if kind == 'markdown':
-            source = '\n'.join(re.sub(r'^# ?', '', line) for line in source.splitlines())
-        found.append((kind, source))
-    return found
 
 
 def test_there_are_tutorials():
@@ -40,6 +26,13 @@ def test_the_notebook_is_the_script(script):
     expected = cells(script.read_text(encoding='utf-8'))
     assert len(expected) > 8
     assert written == expected, f'jupytext --to ipynb {script.relative_to(ROOT)}'
+
+
+def test_the_page_of_a_tutorial():
+    page = tutorial_page(TUTORIALS[0])
+    assert page.startswith('# Your own COCO JSON\n\nScript: ')
+    assert page.count('```') == 2 * page.count('```python') > 8
+    assert '%%' not in page
 
 
 @pytest.mark.parametrize('script', TUTORIALS, ids=lambda p: p.stem)
