@@ -17,8 +17,7 @@
 # are drawn here: bolts, nuts and washers on a table, with categories whose ids are 3, 7 and 12. Replace the
 # cell that draws with your own file, and the rest stays.
 #
-# On 2 CPU cores all of it takes some minutes. It needs the checkout and `pip install ".[onedl]"`, no
-# compiler; nothing is downloaded.
+# It runs on a CPU. It needs the checkout and `pip install ".[onedl]"`, no compiler; nothing is downloaded.
 
 # %%
 import json

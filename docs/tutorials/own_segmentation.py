@@ -17,8 +17,7 @@
 # here: 24 pictures of fields with a thin road, 4 classes, in a layout that is not ADE20K's. Replace the
 # cell that draws with your own folders, and the rest stays.
 #
-# On 2 CPU cores all of it takes some minutes. It needs the checkout and `pip install ".[onedl]"`; nothing
-# is downloaded.
+# It runs on a CPU. It needs the checkout and `pip install ".[onedl]"`; nothing is downloaded.
 
 # %%
 import importlib.util
