@@ -116,7 +116,7 @@ class Matrix:
     def _install(self, cell: Cell, python: Path) -> None:
         """Install as docs/install.md says, with the pins of the cell in every step."""
         # a numpy without a wheel is one that has to be compiled: no install that we promise
-        pip = ('uv', 'pip', 'install', '-q', '--no-build-package', 'numpy', '--python', python)
+        pip = ('uv', 'pip', 'install', '-q', '--only-binary', 'numpy', '--python', python)
         names = {pin.split('<')[0].split('>')[0].split('=')[0] for pin in cell.pins}
         if cell.line == 'upstream':
             tools = [p for p in UPSTREAM_MMCV if p.split('<')[0] not in names]
