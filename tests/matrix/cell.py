@@ -56,8 +56,11 @@ default_hooks = dict(checkpoint=dict(save_best=None))
 
 
 def imports(_: Path) -> None:
-    """Import mmcoat with all its rooms, the two toolboxes, and build nothing."""
-    for name in ('mmcoat', 'mmseg.apis', 'mmdet.apis', 'mmcoat.apis', 'mmcoat.visualization'):
+    """Import mmcoat with all its rooms and the two toolboxes, on its own operators, and build nothing."""
+    from mmcoat import compat
+
+    compat.use_pytorch_ops()
+    for name in ('mmseg.apis', 'mmdet.apis', 'mmcoat.apis', 'mmcoat.visualization'):
         importlib.import_module(name)
     for name in ('analysis', 'datasets', 'engine', 'evaluation', 'runs', 'demo', 'cli'):
         importlib.import_module(f'mmcoat.{name}')

@@ -97,8 +97,10 @@ class Matrix:
             timeout=timeout,  # a machine that is too busy says nothing of the cell: no row then
         )
         if result.returncode:
-            lines = [line.strip() for line in result.stderr.strip().splitlines() if line.strip()]
-            raise InstallError(' '.join(lines[-4:])[-600:])
+            text = ' '.join(
+                result.stderr.split(' hint:')[0].split()
+            )  # hints are longer than reasons
+            raise InstallError(text[-300:])
         return result.stdout
 
     def _build_wheel(self) -> Path:
