@@ -25,7 +25,6 @@ TORCHES = ('2.6.0', '2.13.0')
 LINES = ('onedl', 'upstream')
 EXTRA = (
     '3.11:2.13.0:onedl:numpy<2+opencv-python<4.12',
-    '3.11:2.13.0:onedl:setuptools>=82+opencv-python>=5',
     '3.13:2.15.0:onedl',
     '3.11:2.13.0:upstream:numpy>=2+opencv-python>=4.12',
 )
