@@ -61,6 +61,7 @@ def test_help():
         ('torch', 'torch', 'error'),
         ('cv2', 'OpenCV', 'error'),
         ('mmdet', 'mmdet', 'warning'),
+        ('triton', 'triton', 'warning'),
     ],
 )
 def test_a_package_that_cannot_be_imported(tmp_path, package, row, status):

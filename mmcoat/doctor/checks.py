@@ -137,7 +137,14 @@ def _triton() -> Check:
         if torch.cuda.is_available():
             return Check('triton', WARNING, 'not installed', 'pip install triton')
         return Check('triton', OK, 'not installed; it is for GPUs')
-    return Check('triton', OK, str(import_module('triton').__version__))
+    try:
+        return Check('triton', OK, str(import_module('triton').__version__))
+    except (
+        Exception
+    ) as error:  # mmcoat runs without it; torch 2.6's imports setuptools, and does not ask for it
+        missing = getattr(error, 'name', None) == 'setuptools'
+        remedy = 'pip install setuptools' if missing else 'pip install --force-reinstall triton'
+        return Check('triton', WARNING, reason(error), remedy)
 
 
 def _torchvision() -> Check:

@@ -181,6 +181,7 @@ def fit_palette(cfg: Config, given: bool) -> None:
         palette = None
     if palette is None:
         palette = distinct_colours(count)
+    palette = [tuple(colour) for colour in palette]  # MMDetection draws with tuples only
     for node, key in places(cfg, 'palette'):
         if len(node.get(key) or ()) != count or cfg.get('palette') is not None:
             node[key] = palette

@@ -112,7 +112,13 @@ def test_trains_and_tests(monkeypatch, tmp_path, root, channels):
     assert state['roi_head.bbox_head.fc_cls.weight'].shape[0] == 4
     assert state['roi_head.mask_head.conv_logits.weight'].shape[0] == 3
     assert state['backbone.stages.0.patch_embed.proj.weight'].shape[1] == channels
-    assert run_tool(monkeypatch, 'test', path, work / 'epoch_1.pth', '--work-dir', work) == 0
+    # drawing needs colours as tuples; it reads pictures of three channels
+    options = ['--show-dir', tmp_path / 'drawn'] if channels == 3 else []
+    assert (
+        run_tool(monkeypatch, 'test', path, work / 'epoch_1.pth', '--work-dir', work, *options) == 0
+    )
+    if options:
+        assert len(list((tmp_path / 'drawn').rglob('*.*'))) == 2
     scores = [json.loads(p.read_text()) for p in work.glob('*/*.json') if 'coco' in p.read_text()]
     assert 'coco/segm_mAP' in scores[-1]
 

@@ -98,7 +98,7 @@ def test_forms_of_masks(monkeypatch, source, form):
     dataset = cfg.train_dataloader.dataset
     assert dataset.metainfo.classes == tuple(CLASSES.split(','))
     if form in ('palette', 'colors'):
-        assert dataset.metainfo.palette == [list(color) for color in COLORS]
+        assert dataset.metainfo.palette == [tuple(color) for color in COLORS]
     assert dataset.img_suffix == '.png' and dataset.reduce_zero_label is False
     assert cfg.model.decode_head.num_classes == 4
     images = list((root / 'data' / 'images' / 'training').rglob('*.png'))

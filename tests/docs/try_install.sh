@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Runs a block of README or docs/install.md word for word in a throw-away environment, and asks the doctor.
+# Usage: tests/docs/try_install.sh PYTHON readme|onedl|upstream
+# Needs the package index. PIP_CONSTRAINT=FILE narrows what pip takes, for example to a CPU build of torch.
+# Only `git clone` is another: it brings the files of this checkout.
+set -euo pipefail
+
+python=${1:?an interpreter}
+what=${2:?readme, onedl or upstream}
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+unset PYTHONPATH
+
+block() { # block FILE TEXT: the only bash block of the file that has the text
+    "$python" - "$root/$1" "$2" <<'END'
+import re, sys
+text = open(sys.argv[1], encoding='utf-8').read()
+found = [b for b in re.findall(r'^```bash\n(.*?)^```$', text, re.M | re.S) if sys.argv[2] in b]
+if len(found) != 1:
+    sys.exit(f'{sys.argv[1]}: {len(found)} bash blocks with {sys.argv[2]!r}, not one')
+print(found[0])
+END
+}
+
+case $what in
+readme) commands=$(block README.md 'pip install ".[onedl]"') ;;
+onedl) commands=$(block docs/install.md 'pip install ".[onedl]"') ;;
+upstream) commands=$(block docs/install.md 'pip install ".[openmmlab]"') ;;
+*) echo "no $what: readme, onedl or upstream" && exit 2 ;;
+esac
+
+"$python" -m venv "$work/env"
+mkdir "$work/source"
+(cd "$root" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$work/source")
+cat >"$work/env/bin/git" <<END
+#!/bin/sh
+[ "\$1" = clone ] || { echo "not a clone: git \$*" >&2; exit 1; }
+cp -r "$work/source" mmcoat
+END
+chmod +x "$work/env/bin/git"
+export PATH="$work/env/bin:$PATH"
+if [ "$what" = onedl ]; then cd "$work"; else cd "$work/source"; fi
+echo "[install] $what:"
+sed 's/^/    /' <<<"$commands"
+start=$SECONDS
+
+set -x
+eval "$commands"
+{ set +x; } 2>/dev/null
+echo "[install] $what took $((SECONDS - start)) s"
+cd "$work"
+python -m mmcoat --json >report.json || { cat report.json; exit 1; }
+python -c 'import mmseg.apis, mmdet.apis, mmcoat, torch; mmcoat.CoaT("lite_tiny")(torch.zeros(1, 3, 64, 64))'
+echo "[install] $what works"
