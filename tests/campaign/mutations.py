@@ -154,9 +154,9 @@ MUTATIONS = [
     ),
     Mutation(
         'order: a write that failed takes the place of the file',
-        f'{CHECKPOINTS}/files.py',
-        'os.unlink(draft)',
-        'os.replace(draft, path)',
+        f'{CHECKPOINTS}/atomic.py',
+        'draft.unlink(missing_ok=True)\n        raise',
+        'draft.replace(path)\n        raise',
         ('checkpoints/test_convert.py',),
     ),
 ]
