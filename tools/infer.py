@@ -148,7 +148,9 @@ def run_videos(inferencer: Any, videos: list, args: Any, bar: Progress) -> list[
 def main() -> int:
     args = parse_args()
     from mmcoat.apis import Inferencer
+    from mmcoat.runs import bound_kernel_caches
 
+    bound_kernel_caches()  # a folder may hold images of a thousand sizes
     kinds = check(args)
     images, videos = find(args.inputs)
     inferencer = Inferencer(

@@ -45,8 +45,10 @@ def main() -> None:
             raise UsageError("the page needs Gradio: pip install 'mmcoat[page]'") from None
         from mmcoat.apis.models import choose_device
         from mmcoat.page.shelf import Shelf, find_choices
+        from mmcoat.runs import bound_kernel_caches
 
         choose_device(args.device)
+        bound_kernel_caches()
         shelf = Shelf(find_choices(args.config, args.checkpoint, args.work_dirs), args.device)
         page = layout.build(shelf, folder)
         address = layout.launch(page, args.host, args.port, args.share == 'yes')

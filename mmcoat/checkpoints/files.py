@@ -2,10 +2,8 @@
 
 import hashlib
 import io
-import os
 import pickle
 import tarfile
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -15,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .atomic import write_whole
 from .errors import CheckpointError
 from .fetch import fetch, hash_in_name, is_remote
 from .names import OFFICIAL_MARK, OWN_MARK, guess_arch, is_own_name, translate
@@ -280,7 +279,7 @@ def write_checkpoint(
         raise CheckpointError(f'{path} exists; give --force to overwrite it')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(content, path)
+        write_whole(content, path)
     except OSError as error:
         raise CheckpointError(f'cannot write {path}: {error}') from None
     return path
@@ -294,20 +293,3 @@ def _serialise(checkpoint: Mapping[str, Any], path: Path) -> bytes:
     file = io.BytesIO()
     torch.save(dict(checkpoint), file)
     return file.getvalue()
-
-
-def _write_whole(content: bytes, path: Path) -> None:
-    """Write beside ``path`` under a name that nobody has, bring it to the disk, and rename it."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(draft, 0o666 & ~umask)  # mkstemp's files are private
-        os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise

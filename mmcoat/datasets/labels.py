@@ -1,23 +1,52 @@
 """Check labels before training: find what a run would silently ignore, or what would stop it hours later."""
 
 import json
-from collections.abc import Mapping, Sequence
+import mmap
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from .classes import dataset_class, known_classes, label_range, strange_classes
 from .images import read_channels
 from .layout import LayoutError
 
 SAMPLES = 16  # label maps that are read, evenly spaced
 IGNORED = 255
 FEW = 8  # names that a message lists
+LONGEST = 1 << 22  # bytes of a list of categories; LVIS has 1.6 MB
 
 
 class LabelError(LayoutError):
     """Labels and classes do not fit together."""
+
+
+def check_labels(sets: Iterable[Mapping[str, Any]], cfg: Mapping[str, Any]) -> None:
+    """Check classes that a config states against label maps and annotation files.
+
+    Args:
+        sets: Configs of the data sets, without wrappers.
+        cfg: The whole config, for ``default_scope`` and ``select_classes``.
+
+    Raises:
+        LabelError: Labels would be ignored in silence, or there is none for a class.
+    """
+    for dataset in sets:
+        classes = (dataset.get('metainfo') or {}).get('classes')
+        if not classes:
+            continue
+        cls = dataset_class(dataset['type'], cfg.get('default_scope'))
+        kind = str(dataset['type'] if cls is None else cls.__name__)
+        known = known_classes(cls)
+        maps = (dataset.get('data_prefix') or {}).get('seg_map_path')
+        if kind == 'CocoDataset':
+            check_categories(dataset, classes)
+        elif maps is not None and known and not cfg.get('select_classes'):
+            check_selection(classes, known, kind)
+        elif maps is not None and not known:
+            check_label_maps(dataset, classes)
 
 
 def check_selection(classes: Sequence[str], known: Sequence[str], kind: str) -> None:
@@ -33,7 +62,7 @@ def check_selection(classes: Sequence[str], known: Sequence[str], kind: str) -> 
     if list(classes) == list(known):
         return
     cure = "set dataset_type = 'BaseSegDataset' for classes of your own, or inherit from a config *_own.py"
-    strange = [name for name in classes if name not in known]
+    strange = strange_classes(classes, known)
     if strange:
         raise LabelError(f'{kind} has no class {_names(strange)}; {cure}')
     raise LabelError(
@@ -54,17 +83,17 @@ def check_label_maps(dataset: Mapping[str, Any], classes: Sequence[str]) -> None
         LabelError: One line with the first file that does not fit.
     """
     pairs = _pairs(dataset)
-    start = 1 if dataset.get('reduce_zero_label') else 0
+    start, last = label_range(dataset.get('reduce_zero_label'), len(classes))
     step = max(1, len(pairs) // SAMPLES)
     labelled = False
     for _, path in pairs[::step]:
         values = _values(path)
         labels = values[(values >= start) & (values != IGNORED)]
         labelled |= len(labels) > 0
-        if len(labels) and labels.max() >= start + len(classes):
+        if len(labels) and labels.max() > last:
             raise LabelError(
                 f'{path} holds the label {labels.max()}, but {len(classes)} classes have labels {start} '
-                f'to {start + len(classes) - 1} (reduce_zero_label={start == 1}); 255 is ignored'
+                f'to {last} (reduce_zero_label={start == 1}); 255 is ignored'
             )
     if pairs and not labelled:
         raise LabelError(
@@ -83,6 +112,8 @@ def check_categories(dataset: Mapping[str, Any], classes: Sequence[str]) -> None
         LabelError: A class is missing; training would silently see no objects of it.
     """
     path = Path(dataset.get('data_root') or '.').expanduser() / dataset['ann_file']
+    if set(classes) <= set(_glance(path)):
+        return
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         names = [entry['name'] for entry in content['categories']]
@@ -92,6 +123,22 @@ def check_categories(dataset: Mapping[str, Any], classes: Sequence[str]) -> None
     lacking = [name for name in classes if name not in names]
     if lacking:
         raise LabelError(f'{path} has no category {_names(lacking)}; it has {_names(names)}')
+
+
+def _glance(path: Path) -> list[str]:
+    """Return the names of the last list of categories in a file, none where there is a doubt.
+
+    COCO's file takes 450 MB; this reads the end of it, and each process of a run does so.
+    """
+    try:
+        with path.open('rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            at = text.rfind(b'"categories"')
+            whole = text[-64:].rstrip().endswith(b'}')
+            rest = text[at : at + LONGEST].decode(errors='replace').partition(':')[2].lstrip()
+        entries = json.JSONDecoder().raw_decode(rest)[0] if at >= 0 and whole else []
+        return [entry['name'] for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _pairs(dataset: Mapping[str, Any]) -> list[tuple[Path, Path]]:

@@ -12,6 +12,7 @@ from .config import (
     set_data_root,
 )
 from .failures import one_line_faults
+from .memory import bound_kernel_caches
 from .options import (
     enable_amp,
     enable_auto_scale_lr,
@@ -29,6 +30,7 @@ from .workdir import locked
 
 __all__ = [
     'bare_model',
+    'bound_kernel_caches',
     'build_runner',
     'compile_backbone',
     'datasets',

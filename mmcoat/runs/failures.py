@@ -6,13 +6,18 @@ import errno
 import re
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from mmengine.evaluator import BaseMetric
 from mmengine.registry import Registry
 from mmengine.runner import Runner
 
+from mmcoat.engine.hooks.finite_loss import image_paths
 from mmcoat.errors import UsageError
+
+from .workdir import checkpoint_folder, numbered_checkpoints
 
 _DISK = (
     errno.ENOSPC,
@@ -26,6 +31,7 @@ _DISK = (
     errno.EIO,
 )
 _RUNNER = 'mmengine/runner/runner.py'
+_EVALUATOR = 'mmengine/evaluator/evaluator.py'
 _LOADING = 'torch/utils/data/_utils/fetch.py'
 _WORKER = re.compile(r'Caught (\w+) in DataLoader worker process \d+\.')
 _TARGET = re.compile(r'Target (-?\d+) is out of bounds')
@@ -43,16 +49,22 @@ class DataError(UsageError):
     """A sample cannot be loaded, or its labels do not fit the model."""
 
 
+class EvaluationError(UsageError):
+    """A validation or test cannot be brought to its end."""
+
+
 @contextlib.contextmanager
 def one_line_faults(runner: Runner) -> Iterator[None]:
-    """Turn faults of a training into one line; those of the machine say what still stands.
+    """Turn faults of a training into one line; later ones say what still stands.
 
     An error of the model in the first iteration of all is one of the config, as a rule: sizes or settings do
-    not fit one another. A later one keeps its traceback, which a second run may not show again.
+    not fit one another. A later one keeps its traceback, which a second run may not show again. An error of
+    an evaluation is shown again by each run.
 
     Raises:
         MachineError: The machine failed.
         DataError: A sample or the first iteration failed.
+        EvaluationError: The model fails in a validation, or a metric.
     """
     try:
         yield
@@ -60,21 +72,30 @@ def one_line_faults(runner: Runner) -> Iterator[None]:
         raise
     except Exception as error:
         fault = explain(error) or _first_step(runner, error)
-        if fault is not None and not isinstance(fault, MachineError):
-            raise fault from error
         if fault is None:
             raise
-        advice = (
-            f'checkpoints in {runner.work_dir} are whole; go on with --resume once this is mended'
-        )
-        raise MachineError(f'{fault}; {advice}') from error
+        if not isinstance(fault, MachineError | EvaluationError) and runner.iter == 0:
+            raise fault from error
+        raise type(fault)(f'{fault}; {_advice(runner)}') from error
+
+
+def _advice(runner: Runner) -> str:
+    cfg = getattr(runner, 'cfg', {})
+    folder = checkpoint_folder(cfg) if cfg.get('work_dir') else Path(runner.work_dir)
+    try:
+        saved = any(numbered_checkpoints(folder).values())
+    except OSError:  # the disk that holds them
+        saved = False
+    if not saved:
+        return f'no checkpoint in {folder}'
+    return f'checkpoints in {folder} are whole; go on with --resume once this is mended'
 
 
 def explain(error: BaseException) -> UsageError | None:
     """Return an error as one line for the user, None for what may be a fault of the program."""
     if isinstance(error, UsageError):
         return type(error)(last_line(error)) if _WORKER.match(str(error)) else error
-    for look in (_killed_worker, _sample, _memory, _labels, _part, _disk):
+    for look in (_killed_worker, _sample, _memory, _labels, _part, _disk, _evaluation):
         found = look(error)
         if found is not None:
             return found
@@ -170,9 +191,33 @@ def _part(error: BaseException) -> UsageError | None:
     return BuildError(f'{name} cannot be built: {type(error).__name__}: {last_line(error)}')
 
 
+def _evaluation(error: BaseException) -> UsageError | None:
+    """Explain what a model, a metric or the choice of the best checkpoint runs into."""
+    every = _frames(error)
+    frames = {frame.f_code.co_name: frame for frame in every}
+    what = f'{type(error).__name__}: {last_line(error)}'
+    if {'val_step', 'test_step'} & set(frames):
+        # the training's loop may have a run_iter too, further out
+        batch = frames['run_iter'].f_locals.get('data_batch') if 'run_iter' in frames else None
+        files = ', '.join(image_paths(batch)) or 'unknown'
+        return EvaluationError(f'the model fails in an evaluation: {what}; batch: {files}')
+    best = frames.get('_save_best_checkpoint')
+    if isinstance(error, KeyError) and best is not None and 'metrics' in best.f_locals:
+        given = ', '.join(map(repr, best.f_locals['metrics']))
+        return EvaluationError(
+            f'default_hooks.checkpoint.save_best={best.f_locals.get("key_indicator")!r} is not among the '
+            f'metrics of this evaluation: {given}'
+        )
+    if not any(f.f_code.co_filename.endswith(_EVALUATOR) for f in every):
+        return None
+    owners = [type(f.f_locals['self']) for f in every if 'self' in f.f_locals]
+    names = [cls.__name__ for cls in owners if issubclass(cls, BaseMetric)] or ['a metric']
+    return EvaluationError(f'{names[-1]} fails in the evaluation: {what}')
+
+
 def _first_step(runner: Runner, error: BaseException) -> UsageError | None:
-    steps = {'train_step', 'val_step'} & {frame.f_code.co_name for frame in _frames(error)}
-    if not steps or runner.iter > 0:
+    inside = any(frame.f_code.co_name == 'train_step' for frame in _frames(error))
+    if not inside or runner.iter > 0:
         return None
     return DataError(f'the first iteration fails: {type(error).__name__}: {last_line(error)}')
 
@@ -188,4 +233,11 @@ def _nearest(kind: str, where: Any) -> str:
     return f'; did you mean {near[0]!r}?' if near else ''
 
 
-__all__ = ['BuildError', 'DataError', 'MachineError', 'explain', 'one_line_faults']
+__all__ = [
+    'BuildError',
+    'DataError',
+    'EvaluationError',
+    'MachineError',
+    'explain',
+    'one_line_faults',
+]

@@ -9,13 +9,13 @@ import torch
 from mmengine.config import Config
 
 from mmcoat.datasets.checks import check_before_training
+from mmcoat.datasets.labels import check_labels
 from mmcoat.datasets.layout import check_dataset
 from mmcoat.errors import UsageError
 
 from .checks import check_channels, check_lengths, check_modes, named_datasets
 from .config import datasets
 from .distributed import join_processes
-from .labels import check_labels
 
 
 def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> None:
@@ -43,7 +43,7 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     join_processes(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)
-    check_labels(cfg, stages)
+    check_labels(datasets(cfg, stages), cfg)
     if getattr(args, 'skip_broken', False):
         _skip_broken(cfg)
     if getattr(args, 'check_data', False):

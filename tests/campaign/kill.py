@@ -26,6 +26,7 @@ from mmcoat.datasets.synthetic import make_ade20k, make_coco
 from mmcoat.runs.resume import newest
 from tests.runs.common import detection_config, differences, segmentation_config, start
 
+LOST = 1.0  # iterations that a kill takes back, on average: there is a checkpoint every 2
 CONFIG = """
 custom_imports = dict(imports=['tests.runs.common', 'tests.campaign.kill'])
 custom_hooks = [dict(type='PhaseHook')]
@@ -58,9 +59,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--kills', type=int, default=20)
     parser.add_argument('--iterations', type=int, default=60)
     parser.add_argument('--workers', type=int, default=2, help='data loading processes')
-    parser.add_argument(
-        '--longest', type=float, default=3.0, help='seconds from first step to kill'
-    )
     parser.add_argument('--seed', type=int, default=0, help='of the moments')
     return parser.parse_args()
 
@@ -76,12 +74,30 @@ def finish(process: subprocess.Popen) -> None:
         sys.exit(f'the training ended with {process.returncode}:\n{output[-3000:]}')
 
 
-def kill_at_random(process: subprocess.Popen, phase: Path, longest: float) -> str | None:
-    """Kill a training, one time in eight before its first step; return what it was at, None if it ended."""
-    phase.write_text('start')
-    early = random.random() < 1 / 8
-    while not early and phase.read_text() == 'start' and process.poll() is None:
+def wait_for_step(process: subprocess.Popen, phase: Path) -> None:
+    while (not phase.exists() or phase.read_text() == 'start') and process.poll() is None:
         time.sleep(0.01)
+
+
+def measure(process: subprocess.Popen, phase: Path) -> float:
+    """Return how many seconds a training takes from its first step to its end."""
+    phase.parent.mkdir(exist_ok=True)
+    phase.write_text('start')
+    wait_for_step(process, phase)
+    begin = time.monotonic()
+    finish(process)
+    return time.monotonic() - begin
+
+
+def kill_at_random(process: subprocess.Popen, phase: Path, longest: float) -> str | None:
+    """Kill a training at most ``longest`` seconds after its first step, one time in eight before it.
+
+    Returns:
+        What it was at, None if it ended.
+    """
+    phase.write_text('start')
+    if random.random() >= 1 / 8:
+        wait_for_step(process, phase)
     time.sleep(random.uniform(0, longest))
     if process.poll() is not None:
         finish(process)
@@ -106,23 +122,21 @@ def campaign(args: argparse.Namespace, folder: Path) -> bool:
     random.seed(args.seed)
     config = make_config(args, folder)
     whole, broken = folder / 'whole', folder / 'broken'
-    begin = time.monotonic()
-    finish(train(config, whole, 0))
-    longest = (
-        args.longest * (time.monotonic() - begin) / args.iterations
-    )  # in seconds of this machine
+    pace = measure(train(config, whole, 0), whole / 'phase') / args.iterations
     broken.mkdir()
     struck: Counter[str] = Counter()
+    done = 0
     while struck.total() < args.kills:
-        phase = kill_at_random(train(config, broken, args.workers), broken / 'phase', longest)
+        # so that the kills are spread over the whole run
+        share = (args.iterations - done) / (args.kills - struck.total() + 1) + LOST
+        process = train(config, broken, args.workers)
+        phase = kill_at_random(process, broken / 'phase', 2 * share * pace)
         if phase is None:
             break
         struck[phase] += 1
         stand = newest(broken)
-        print(
-            f'kill {struck.total()} in: {phase}; newest whole: {stand and stand[0].name}',
-            flush=True,
-        )
+        done = stand[1]['meta']['iter'] if stand else 0
+        print(f'kill {struck.total()} in: {phase}; newest whole: iteration {done}', flush=True)
     finish(train(config, broken, args.workers))
     last = f'iter_{args.iterations}.pth'
     different = differences(whole / last, broken / last)

@@ -14,8 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmcoat.checkpoints import read_checkpoint
-from mmcoat.engine import atomic
+from mmcoat.checkpoints import atomic, read_checkpoint
 from mmcoat.engine.hooks import NonFiniteError
 from mmcoat.errors import UsageError
 from mmcoat.runs import one_line_faults, protect

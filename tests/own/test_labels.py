@@ -1,18 +1,24 @@
 """Labels that a training would ignore in silence, or stop at, are errors before it starts."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
 
 from mmcoat import runs
+from mmcoat.datasets import labels
 from mmcoat.datasets.images import ImageError, read_channels
 from mmcoat.datasets.labels import LabelError
-from mmcoat.runs.labels import check_labels
 from tests.helpers import ROOT, run_tool
 from tests.own.common import draw, segmentation_config
 
 pytest.importorskip('mmseg')
 ADE = str(ROOT / 'configs' / 'fpn_coat_lite_s_ade20k.py')
+
+
+def check_labels(cfg, stages):
+    labels.check_labels(runs.datasets(cfg, stages), cfg)
 
 
 def inheriting(tmp_path, text):
@@ -138,3 +144,39 @@ def test_reading_channels(tmp_path, monkeypatch):
             (tmp_path / name).write_bytes(b'nothing')
         with pytest.raises(ImageError, match=text):
             read_channels(tmp_path / name, 3)
+
+
+def coco_file(path, **parts):
+    path.write_text(json.dumps(parts))
+    return dict(type='CocoDataset', data_root=str(path.parent), ann_file=path.name)
+
+
+def test_categories_are_read_without_the_rest(monkeypatch, tmp_path):
+    """Only where a class seems to be missing is the whole of COCO's file read."""
+    entries = [dict(id=1, name='cup'), dict(id=2, name='ball')]
+    first = coco_file(tmp_path / 'first.json', categories=entries, images=[], annotations=[])
+    last = coco_file(tmp_path / 'last.json', images=[], annotations=[], categories=entries)
+    # an object's own key of that name comes last
+    nested = dict(id=1, categories=[dict(name='lid')])
+    other = coco_file(tmp_path / 'other.json', categories=entries, annotations=[nested])
+    labels.check_categories(other, ['cup'])
+    monkeypatch.setattr(json, 'loads', lambda text: 1 / 0)
+    for dataset in (first, last):
+        labels.check_categories(dataset, ['ball', 'cup'])
+    with pytest.raises(ZeroDivisionError):
+        labels.check_categories(last, ['cup', 'lid'])
+
+
+@pytest.mark.parametrize(
+    'text', ['', '{"categories": [{"id": 1, "name": "cup"}], "images": [', '[]']
+)
+def test_broken_annotation_files(tmp_path, text):
+    (tmp_path / 'x.json').write_text(text)
+    with pytest.raises(LabelError, match="is no annotation file in COCO's format"):
+        labels.check_categories(dict(data_root=str(tmp_path), ann_file='x.json'), ['cup'])
+
+
+def test_a_category_that_is_not_there(tmp_path):
+    dataset = coco_file(tmp_path / 'x.json', categories=[dict(id=1, name='cup')])
+    with pytest.raises(LabelError, match=r'x\.json has no category lid; it has cup'):
+        labels.check_categories(dataset, ['lid'])

@@ -101,10 +101,13 @@ def test_what_may_be_a_fault_of_the_program_is_left_alone():
         raise ZeroDivisionError
 
 
-def test_out_of_memory_says_what_still_stands():
-    runner = types.SimpleNamespace(work_dir='w', iter=3)
+def test_out_of_memory_says_what_still_stands(tmp_path):
+    runner = types.SimpleNamespace(work_dir=str(tmp_path), iter=3)
+    with pytest.raises(MachineError, match='no checkpoint in /'), runs.one_line_faults(runner):
+        raise MemoryError
+    (tmp_path / 'iter_2.pth').write_bytes(b'weights')
     with (
-        pytest.raises(MachineError, match='checkpoints in w are whole'),
+        pytest.raises(MachineError, match=r'checkpoints in /.* are whole'),
         runs.one_line_faults(runner),
     ):
         raise MemoryError

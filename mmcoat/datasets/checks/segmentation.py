@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from ..classes import label_range
 from ..listing import PICTURES, list_pictures
 from . import pool
 from .findings import Findings
@@ -157,8 +158,8 @@ class _Counts:
         wrong = (self.after >= self._limit()) & (self.after != ignore) & (values > 0)
         if wrong.any() and self._limit():
             shown = ', '.join(map(str, np.flatnonzero(wrong)[:5]))
-            first = int(self.source.dataset.reduce_zero_label)
-            last = first - 1 + (len(self.source.dataset.label_map or ()) or self._limit())
+            count = len(self.source.dataset.label_map or ()) or self._limit()
+            first, last = label_range(self.source.dataset.reduce_zero_label, count)
             detail = (
                 f'value {shown}: {int(values[wrong].sum())} pixels; classes are {first} to {last}'
             )

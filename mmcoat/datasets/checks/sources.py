@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.registry import DATASETS
 
+from ..classes import dataset_class, known_classes, strange_classes
 from ..layout import check_places
 from .errors import DataError
 
@@ -67,10 +68,7 @@ def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> 
     """
     check_places(dataset)
     scope = cfg.get('default_scope')
-    cls = dataset['type']
-    if isinstance(cls, str):
-        with DATASETS.switch_scope_and_registry(scope) as registry:
-            cls = registry.get(cls)
+    cls = dataset_class(dataset['type'], scope)
     kind = _kind(cls, dataset)
     if not kind:
         return None
@@ -112,9 +110,8 @@ def _build(split: str, dataset: Mapping[str, Any], scope: str | None) -> Any:
 
 def _check_selection(split: str, dataset: Mapping[str, Any], kind: Any) -> None:
     """MMSegmentation takes a selection of a data set's classes, and no others."""
-    own = getattr(kind, 'METAINFO', {}).get('classes')
     wanted = (dataset.get('metainfo') or {}).get('classes') or ()
-    others = [name for name in wanted if own and name not in own]
+    others = strange_classes(wanted, known_classes(kind))
     if others and hasattr(kind, 'get_label_map'):
         raise DataError(
             f'{split}: metainfo.classes names {others[0]!r}, which {kind.__name__} does not have; for '
