@@ -1,4 +1,4 @@
-"""What goes wrong while a run is built and works, told in one line: the machine, the config, the data."""
+"""Report errors of a run in one line: errors of the machine, the config and the data."""
 
 import contextlib
 import difflib
@@ -45,10 +45,10 @@ class DataError(UsageError):
 
 @contextlib.contextmanager
 def one_line_faults(runner: Runner) -> Iterator[None]:
-    """Turn faults of a training into one line; those of the machine say what still stands.
+    """Turn errors of a training into one line; those of the machine also name the intact checkpoints.
 
-    An error of the model in the first iteration of all is one of the config, as a rule: sizes or settings do
-    not fit one another. A later one keeps its traceback, which a second run may not show again.
+    An error of the model in the very first iteration usually comes from the config: sizes or settings do not
+    fit together. A later error keeps its traceback, because a second run may not show it again.
 
     Raises:
         MachineError: The machine failed.
@@ -71,7 +71,7 @@ def one_line_faults(runner: Runner) -> Iterator[None]:
 
 
 def explain(error: BaseException) -> UsageError | None:
-    """Return an error as one line for the user, None for what may be a fault of the program."""
+    """Return an error as one line for the user, None if it may be a bug in the program."""
     if isinstance(error, UsageError):
         return type(error)(last_line(error)) if _WORKER.match(str(error)) else error
     for look in (_killed_worker, _sample, _memory, _labels, _part, _disk):
@@ -82,15 +82,13 @@ def explain(error: BaseException) -> UsageError | None:
 
 
 def last_line(error: BaseException) -> str:
-    """Return what an error says, without the traceback that a data loading process puts into it."""
+    """Return the message of an error, without the traceback that a data loading process adds."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ['']
     if _WORKER.match(lines[0]):
         return lines[-1].partition(': ')[2] or lines[-1]
-    if isinstance(error, KeyError) and error.args:  # it shows its text in quotes
+    if isinstance(error, KeyError) and error.args:  # its str() puts the text in quotes
         return (str(error.args[0]).splitlines() or [''])[0].strip()
-    if (
-        not lines[0] and error.__traceback__
-    ):  # a bare assert: what it asks for says more than nothing
+    if not lines[0] and error.__traceback__:  # an assert without message: show its condition
         return traceback.extract_tb(error.__traceback__)[-1].line or ''
     return lines[0]
 
@@ -150,7 +148,7 @@ def _sample(error: BaseException) -> UsageError | None:
 
 
 def _part(error: BaseException) -> UsageError | None:
-    """Explain what went wrong while OpenMMLab built a part from the config; name the innermost part."""
+    """Explain an error in building a part of the config; name the innermost part."""
     frames = _frames(error)
     building = [frame for frame in frames if frame.f_code.co_name == 'build_from_cfg']
     if not building:
@@ -178,7 +176,7 @@ def _first_step(runner: Runner, error: BaseException) -> UsageError | None:
 
 
 def _nearest(kind: str, where: Any) -> str:
-    """Return the registered names nearest to one that is not."""
+    """Return the registered names that are nearest to an unknown name."""
     known: set[str] = set()
     while isinstance(where, Registry):
         known |= set(where.module_dict)

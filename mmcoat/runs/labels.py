@@ -1,4 +1,4 @@
-"""Check before a run that its classes are those of its data."""
+"""Check before a run that its classes match its data."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from .walk import datasets
 
 
 def check_labels(cfg: Config, stages: tuple[str, ...]) -> None:
-    """Check classes that the config states against label maps and annotation files.
+    """Compare the config's classes with label maps and annotation files.
 
     Raises:
-        LabelError: Labels would be ignored in silence, or there is none for a class.
+        LabelError: Labels would be silently ignored, or a class has no labels.
     """
     for dataset in datasets(cfg, stages):
         classes = (dataset.get('metainfo') or {}).get('classes')
@@ -31,7 +31,7 @@ def check_labels(cfg: Config, stages: tuple[str, ...]) -> None:
 
 
 def _dataset_class(cfg: Config, kind: Any) -> tuple[str, list[str]]:
-    """Return the name of a dataset class and the classes that it knows by itself."""
+    """Return the name of a dataset class and its built-in classes."""
     cls = kind
     if isinstance(kind, str):
         with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
