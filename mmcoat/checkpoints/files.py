@@ -1,4 +1,4 @@
-"""Checkpoint files: read without running code from them, find the weights in them, write them whole."""
+"""Checkpoint files: read them without running their code, find their weights, write them completely."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ from .safety import allow_safe_globals, refusal
 
 # Bytes in a zip's members per byte of the file; PyTorch's own have less than 1.1.
 UNFOLDED_LIMIT = 4
-HOLDERS = ('state_dict', 'model')  # MMEngine's and timm's key, and the official codes'
+HOLDERS = ('state_dict', 'model')  # MMEngine's and timm's key, and that of the official codes
 AVERAGES = (
     'ema_state_dict',
     'state_dict_ema',
@@ -37,11 +37,11 @@ ENDINGS = ('.pth', '.safetensors')
 def ensure_safe(source: str | Path) -> str:
     """Return the local path of a checkpoint that is safe for any loader to open.
 
-    The tools ask this first, for ``load_from``, ``resume`` and the checkpoint to test, so that a file that is
-    refused costs nothing else.
+    The tools call this first, for ``load_from``, ``resume`` and the checkpoint to test, so that a bad file is
+    refused before any other work.
 
     Args:
-        source: File, URL or ``mmcoat://NAME``; what is remote is fetched.
+        source: File, URL or ``mmcoat://NAME``; remote files are downloaded.
 
     Raises:
         CheckpointError: As :func:`read_checkpoint`.
@@ -59,7 +59,8 @@ def read_checkpoint(source: str | Path) -> dict[str, Any]:
             two are fetched into PyTorch's hub cache.
 
     Raises:
-        CheckpointError: Missing, damaged, holding other objects than weights, or not to be fetched.
+        CheckpointError: The file is missing, damaged, contains objects other than weights, or cannot be
+            fetched.
     """
     path = _local(source)
     if path.is_dir():
@@ -80,11 +81,11 @@ def _local(source: str | Path) -> Path:
 
 def _read_torch(path: Path) -> Any:
     _check_container(path)
-    # Each time: MMEngine's own loading takes some of these away from the process-wide list again.
+    # At each call, because MMEngine's own loading removes some of these from the process-wide list.
     allow_safe_globals()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of old formats, which are read all the same
+            warnings.simplefilter('ignore')  # warnings about old formats, which are read anyway
             return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
@@ -101,9 +102,9 @@ def _damaged(path: Path, reason: object) -> CheckpointError:
 
 
 def _check_container(path: Path) -> None:
-    """Refuse what unfolds to far more than the file, damaged bytes, and the tar form.
+    """Refuse files that decompress to far more than their size, damaged files, and the tar form.
 
-    PyTorch writes zip files without compression and does not look at their checksums.
+    PyTorch writes zip files without compression and does not check their checksums.
     """
     if not zipfile.is_zipfile(path):
         if tarfile.is_tarfile(path):
@@ -152,14 +153,14 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 def find_state_dict(
     checkpoint: Mapping[str, Any], source: str | Path = 'this checkpoint'
 ) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint: under 'state_dict', 'model', or the whole of it.
+    """Return the weights of a checkpoint: those under 'state_dict' or 'model', or the whole checkpoint.
 
     Args:
-        checkpoint: What a file holds.
+        checkpoint: Content of a file.
         source: Named in messages.
 
     Raises:
-        CheckpointError: There are no tensors in it, or one whose name is no text.
+        CheckpointError: It has no tensors, or the name of a tensor is not text.
     """
     inner = checkpoint
     for key in HOLDERS:
@@ -182,7 +183,7 @@ def find_state_dict(
 def unwrap_in_place(checkpoint: dict[str, Any]) -> None:
     """Replace ``{'model': weights, 'args': ...}`` by the weights alone; leave everything else as it is.
 
-    MMEngine's loaders unwrap 'state_dict' alone, and hand everything else to the model as it is.
+    MMEngine's loaders unwrap only 'state_dict', and pass everything else to the model unchanged.
     """
     weights = checkpoint.get('model')
     if isinstance(weights, Mapping) and 'state_dict' not in checkpoint:
@@ -191,7 +192,7 @@ def unwrap_in_place(checkpoint: dict[str, Any]) -> None:
 
 
 def find_prefixes(weights: Mapping[str, Any]) -> list[str]:
-    """Return what stands before the names of each CoaT backbone in a state dict, ``''`` for a bare one."""
+    """Return the prefix of each CoaT backbone's names in a state dict, ``''`` for a bare backbone."""
     return sorted(
         {
             key[: -len(mark)]
@@ -203,7 +204,7 @@ def find_prefixes(weights: Mapping[str, Any]) -> list[str]:
 
 
 def describe(weights: Mapping[str, Tensor]) -> str:
-    """Say in words which backbones a state dict holds, and which modules beside them."""
+    """Describe the backbones in a state dict, and the other modules."""
     others, parts = dict.fromkeys(weights), []
     for prefix in find_prefixes(weights):
         names = {k: k[len(prefix) :] for k in weights if k.startswith(prefix)}
@@ -219,13 +220,13 @@ def describe(weights: Mapping[str, Tensor]) -> str:
 def check_numbers(
     weights: Mapping[str, Tensor], source: str | Path, only_float: bool = False
 ) -> None:
-    """Refuse weights that no training has left behind.
+    """Refuse weights that cannot come from a training.
 
     Args:
         weights: Tensors by name.
         source: Named in the message.
-        only_float: Whether whole numbers are refused under every name: counters and indices, which some
-            models keep. Under ``.weight`` and ``.bias`` they always are.
+        only_float: Whether integers are refused under every name, also counters and indices, which some
+            models have. Under ``.weight`` and ``.bias`` they are always refused.
 
     Raises:
         CheckpointError: A tensor is sparse, complex, without data, larger than its data, NaN or infinite.
@@ -245,7 +246,7 @@ def check_numbers(
 
 
 def _is_finite(value: Tensor) -> bool:
-    # PyTorch does not know isfinite for some forms of one byte
+    # PyTorch has no isfinite for some one-byte dtypes
     return bool(torch.isfinite(value.float() if value.element_size() == 1 else value).all())
 
 
@@ -257,16 +258,16 @@ def write_checkpoint(
 ) -> Path:
     """Write ``checkpoint`` to a ``.pth`` file, or its weights to a ``.safetensors`` file; return the path.
 
-    The file is there whole or not at all. The same content gives the same bytes, whatever the file is called.
+    The file is complete or does not exist. The same content gives the same bytes, whatever the file name is.
 
     Args:
-        checkpoint: What the file shall hold.
+        checkpoint: Content of the file.
         path: File to write.
         force: Overwrite it.
-        add_hash: Add the first 8 hex digits of its SHA-256 to its name; another hash there is replaced.
+        add_hash: Add the first 8 hex digits of its SHA-256 to its name; an existing hash is replaced.
 
     Raises:
-        CheckpointError: The file exists and ``force`` is not given, its ending is another, or it cannot be
+        CheckpointError: The file exists and ``force`` is not given, its ending is wrong, or it cannot be
             written.
     """
     if path.suffix not in ENDINGS:
@@ -297,7 +298,7 @@ def _serialise(checkpoint: Mapping[str, Any], path: Path) -> bytes:
 
 
 def _write_whole(content: bytes, path: Path) -> None:
-    """Write beside ``path`` under a name that nobody has, bring it to the disk, and rename it."""
+    """Write a temporary file beside ``path``, flush it to the disk, and rename it."""
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
     try:
         with os.fdopen(handle, 'wb') as file:
