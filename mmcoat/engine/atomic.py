@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever happens while they are written."""
+"""Files that are complete or do not exist, whatever happens while they are written."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,11 @@ _ENDING = '.unfinished'
 
 
 def write_whole(content: bytes, path: str | Path) -> None:
-    """Write beside ``path``, bring it to the disk, and rename it into place.
+    """Write a temporary file beside ``path``, flush it to the disk, and rename it.
 
     Raises:
-        OSError: The disk is full, or the folder vanished or is read-only; an earlier ``path`` is as it was.
+        OSError: The disk is full, or the folder vanished or is read-only; an existing ``path`` does not
+            change.
     """
     path = Path(path)
     draft = path.with_name(f'.{path.name}{_ENDING}')
@@ -30,20 +31,20 @@ def write_whole(content: bytes, path: str | Path) -> None:
 
 
 def remove_drafts(folder: str | Path) -> None:
-    """Delete what :func:`write_whole` left when its process was killed."""
+    """Delete files that :func:`write_whole` left when its process was killed."""
     for draft in Path(folder).glob(f'.*{_ENDING}'):
         draft.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Bring a rename to the disk: without this a power failure can undo it."""
+    """Flush a rename to the disk; without this a power failure can undo it."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:  # systems on which a folder cannot be opened
         return
     try:
         os.fsync(handle)
-    except OSError:  # file systems that cannot
+    except OSError:  # file systems that cannot flush folders
         pass
     finally:
         os.close(handle)
@@ -51,7 +52,7 @@ def _sync_folder(folder: Path) -> None:
 
 @register_backend(BACKEND, force=True)
 class AtomicBackend(LocalBackend):
-    """MMEngine's access to local files, with whole files only."""
+    """MMEngine's access to local files, but it writes only complete files."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write ``obj``; a reader sees the old file or the new one, never a part."""
