@@ -1,4 +1,4 @@
-"""What a config says about a data set: where its files are, what its values mean, how it is loaded."""
+"""A config's settings of a data set: where its files are, what its values mean, how it is loaded."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS
 from ..layout import check_places
 from .errors import DataError
 
-TURNING = ('color', 'grayscale')  # MMCV's color_types that turn an image by its EXIF entry
+TURNING = ('color', 'grayscale')  # MMCV's color_types that rotate an image by its EXIF entry
 
 BACKENDS = ('cv2', 'pillow')
 SKIPPED = ('unreadable_image', 'unreadable_map')
@@ -24,14 +24,14 @@ class Source:
         split: ``train``, ``val`` or ``test``.
         dataset: The data set, built without a pipeline and not yet initialised.
         kind: ``segmentation`` or ``coco``.
-        opens: Whether the pipeline reads images as Pillow and OpenCV do.
-        turns: Whether the pipeline turns an image by its EXIF entry.
-        skips: Whether the pipeline leaves out what cannot be read.
-        map_backend: What decodes a label map: ``pillow``, ``cv2``, or '' for what is not opened here.
-        reduce_zero_label: What the pipeline does with it; None follows the data set.
+        opens: Whether the pipeline reads images with Pillow or OpenCV.
+        turns: Whether the pipeline rotates an image by its EXIF entry.
+        skips: Whether the pipeline leaves out images that cannot be read.
+        map_backend: Decoder of label maps: ``pillow``, ``cv2``, or '' if they are not opened here.
+        reduce_zero_label: The pipeline's value; None takes that of the data set.
         masks: Whether the pipeline loads masks of instances.
         outputs: ``num_classes`` of the model's heads.
-        ignore_index: The value of a label that is not trained.
+        ignore_index: The label that training ignores.
         classes: Names of the data set's classes, in order.
     """
 
@@ -49,12 +49,12 @@ class Source:
     classes: tuple[str, ...]
 
     def name_of(self, finding: str) -> str:
-        """Return the name of a finding; what training leaves out is no error."""
+        """Return the name of a finding; an image that training leaves out is not an error."""
         return 'skipped' if self.skips and finding in SKIPPED else finding
 
 
 def describe(split: str, dataset: Mapping[str, Any], cfg: Mapping[str, Any]) -> Source | None:
-    """Read from a config what a check needs; return None for a data set that cannot be checked.
+    """Read the settings for a check from a config; return None for a data set that cannot be checked.
 
     Args:
         split: ``train``, ``val`` or ``test``.
@@ -105,13 +105,13 @@ def _build(split: str, dataset: Mapping[str, Any], scope: str | None) -> Any:
     try:
         with DATASETS.switch_scope_and_registry(scope) as registry:
             return registry.build(settings)
-    except Exception as error:  # each data set has errors of its own
+    except Exception as error:  # each data set has its own errors
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f'{split}: the data set cannot be built: {reason[:300]}') from None
 
 
 def _check_selection(split: str, dataset: Mapping[str, Any], kind: Any) -> None:
-    """MMSegmentation takes a selection of a data set's classes, and no others."""
+    """Refuse a selection with unknown classes: MMSegmentation accepts only a data set's own classes."""
     own = getattr(kind, 'METAINFO', {}).get('classes')
     wanted = (dataset.get('metainfo') or {}).get('classes') or ()
     others = [name for name in wanted if own and name not in own]
@@ -123,7 +123,7 @@ def _check_selection(split: str, dataset: Mapping[str, Any], kind: Any) -> None:
 
 
 def _kind(cls: Any, dataset: Mapping[str, Any]) -> str:
-    """Tell COCO files and label maps by what a class inherits, without importing both toolboxes."""
+    """Distinguish COCO files and label maps by a class's bases, without importing both toolboxes."""
     if (dataset.get('backend_args') or {}).get('backend', 'local') != 'local':
         return ''
     owners = {base.__name__: base for base in getattr(cls, '__mro__', ())}
@@ -144,7 +144,7 @@ def _step(steps: list, name: str) -> Mapping[str, Any]:
 
 
 def outputs(node: Any) -> Iterator[int]:
-    """Yield ``num_classes`` of every head of a model; masks as bits make a class of each combination."""
+    """Yield ``num_classes`` of every head of a model; with bit masks each combination is a class."""
     if isinstance(node, Mapping):
         things, stuff = node.get('num_things_classes'), node.get('num_stuff_classes')
         if isinstance(things, int):
@@ -159,13 +159,13 @@ def outputs(node: Any) -> Iterator[int]:
 
 
 def _reads_bits(head: Mapping[str, Any]) -> bool:
-    """Say whether a head's loss takes label maps as bits, one for each mask (``mmcoat.MaskLoss``)."""
+    """Return whether a head's loss reads label maps as bits, one for each mask (``mmcoat.MaskLoss``)."""
     losses = head.get('loss_decode') or ()
     losses = [losses] if isinstance(losses, Mapping) else losses
     return any(loss.get('labels') == 'bits' for loss in losses)
 
 
 def root_of(source: Source) -> str:
-    """Return the folder under which a data set's images lie."""
+    """Return the folder of a data set's images."""
     prefix = source.dataset.data_prefix
     return os.fspath(prefix.get('img_path') or prefix.get('img') or source.dataset.data_root or '.')
