@@ -1,4 +1,4 @@
-"""Kill a training at random moments, resume it each time, and compare its end with a run left alone.
+"""Kill a training at random moments, resume it each time, and compare the result with an uninterrupted run.
 
     python -m tests.campaign.kill --kills 20
     python -m tests.campaign.kill --kills 20 --task detection
@@ -35,7 +35,7 @@ randomness = dict(seed=7)
 
 @HOOKS.register_module(force=True)
 class PhaseHook(Hook):
-    """Write down what the training is at, for the report."""
+    """Record what the training is doing, for the report."""
 
     priority = 'HIGHEST'
 
@@ -77,7 +77,7 @@ def finish(process: subprocess.Popen) -> None:
 
 
 def kill_at_random(process: subprocess.Popen, phase: Path, longest: float) -> str | None:
-    """Kill a training, one time in eight before its first step; return what it was at, None if it ended."""
+    """Kill a training, at times before its first step; return what it was doing, None if it ended."""
     phase.write_text('start')
     early = random.random() < 1 / 8
     while not early and phase.read_text() == 'start' and process.poll() is None:
