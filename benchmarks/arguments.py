@@ -1,4 +1,4 @@
-"""The command line: options, presets, and what they make together."""
+"""The command line: options and presets, and how they are combined."""
 
 import argparse
 from dataclasses import replace
@@ -34,7 +34,7 @@ TORCHINDUCTOR_FORCE_DISABLE_CACHES=1 to measure compilation in full.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add all options; a default of None lets a preset speak."""
+    """Add all options; with a default of None a preset sets the value."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EXAMPLES
     _add_what(parser)
@@ -113,10 +113,10 @@ def _add_where_to(parser: argparse.ArgumentParser) -> None:
 
 
 def read_options(args: argparse.Namespace) -> Options:
-    """Return the options that the arguments mean.
+    """Return the options from the arguments.
 
     Raises:
-        ValueError: One cannot be; the message says which and the choices.
+        ValueError: An argument is invalid; the message names it and the choices.
     """
     device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
     if device.type == 'cuda' and not torch.cuda.is_available():
@@ -163,7 +163,7 @@ def _grids(args: argparse.Namespace, device: torch.device) -> list[Grid]:
 
 
 def _override(grid: Grid, args: argparse.Namespace) -> Grid:
-    """Replace what the user gave."""
+    """Replace the values that the user has set."""
     changes: dict = {}
     if args.archs is not None:
         changes['archs'] = tuple(ARCH_ZOO) if args.archs == ['all'] else tuple(args.archs)

@@ -1,4 +1,4 @@
-"""The run: case by case build, compare, time and weigh all contenders, and keep every result at once."""
+"""The run: for each case build, compare and measure all contenders, and save every result immediately."""
 
 import gc
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from .timing import time_steps
 from .weights import images
 
 RESULTS_FILE = 'results.json'
-NO_GRAPHS = ('reference', 'official')  # nobody would
+NO_GRAPHS = ('reference', 'official')  # no user would run these as graphs
 
 
 @dataclass
@@ -28,12 +28,11 @@ class Options:
     """How to measure.
 
     Attributes:
-        grids: What, and who.
-        device: Where.
-        threads: Threads of PyTorch on CPU; None leaves its choice.
-        repeats: Rounds at least.
-        seconds: Seconds of rounds for each contender at least.
-        warmup: Steps before them, beside the first call.
+        grids: Cases and contenders.
+        device: Device of the run.         threads: Threads of PyTorch on CPU; None leaves its choice.
+        repeats: Minimal number of rounds.
+        seconds: Minimal seconds of timing for each contender.
+        warmup: Steps before timing, not counting the first call.
         official: Checkout of the paper's repository.
         out: Folder of the results.
     """
@@ -53,7 +52,7 @@ class Benchmark:
 
     Args:
         options: How to measure.
-        say: Takes the lines that tell how far it is.
+        say: Called with each line of the progress report.
     """
 
     def __init__(self, options: Options, say: Callable[[str], None]):
@@ -64,11 +63,11 @@ class Benchmark:
         self._reference: tuple[Case, Outcome] | None = None
 
     def run(self) -> Results:
-        """Measure all cases; a keyboard interrupt ends the run with what there is."""
+        """Measure all cases; a keyboard interrupt ends the run and keeps the results so far."""
         todo: dict[Case, Grid] = {}
         for grid in self.options.grids:
             for case in grid.cases():
-                todo.setdefault(case, grid)  # of grids that overlap the first counts
+                todo.setdefault(case, grid)  # if grids overlap, the first one counts
         try:
             for number, (case, grid) in enumerate(todo.items(), 1):
                 warning = environment.load_warning(torch.get_num_threads())
@@ -76,7 +75,7 @@ class Benchmark:
                     self.say(warning)
                 self.say(f'[{number}/{len(todo)}] {case}')
                 self.results.rows += self.measure(case, contenders_of(grid, case))
-                self.results.environment['packages'] = environment.packages()  # timm comes late
+                self.results.environment['packages'] = environment.packages()  # timm loads late
                 self.results.write(self.options.out / RESULTS_FILE)
         except KeyboardInterrupt:
             self.say('interrupted: the results so far are kept')
@@ -106,7 +105,7 @@ class Benchmark:
         return list(rows.values())
 
     def _prepare(self, contender: Contender, case: Case, row: Row) -> Callable[[], object]:
-        """Build a contender, make its first call, compare the outcome, and measure its memory."""
+        """Build a contender, make its first call, compare its outputs, and measure its memory."""
         step = self._build_step(contender, case, row)
         outcome = step.first()
         row.first_call = outcome.seconds
@@ -115,12 +114,12 @@ class Benchmark:
             row.difference = asdict(found)
             found.check(case.dtype)
         del outcome
-        step()  # what a first call keeps for good, such as workspaces, is no step's
+        step()  # memory that a first call keeps, such as workspaces, does not belong to a step
         row.peak_bytes = peak_memory(step, self.options.device)
         return graph_step(step) if contender.graph else step
 
     def _build_step(self, contender: Contender, case: Case, row: Row) -> Step:
-        """Build a contender's step, and note its size. Of a whole model only the backbone is compiled."""
+        """Build a contender's step, and record its size. Of a whole model only the backbone is compiled."""
         setup = Setup(case, self.options.device, self.options.official)
         backbone = build(contender, setup)
         compiled = torch.compile(backbone, dynamic=False) if contender.compiled else backbone
@@ -153,7 +152,7 @@ class Benchmark:
                 self.say(f'  {name}: {text}, {row.images_per_second:.2f} images/s')
 
     def _reference_outcome(self, case: Case) -> Outcome:
-        """Return what the float32 reference gives for the case; the same for its other precisions."""
+        """Return the float32 reference's outputs for the case; they also serve its other precisions."""
         key = replace(case, dtype='fp32')
         if self._reference is None or self._reference[0] != key:
             self._reference = None
@@ -163,7 +162,7 @@ class Benchmark:
 
 
 def set_up(options: Options) -> None:
-    """Fix threads and precision for all contenders alike."""
+    """Set threads and precision, the same for all contenders."""
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     if options.device.type == 'cuda':
@@ -173,10 +172,10 @@ def set_up(options: Options) -> None:
 
 
 def contenders_of(grid: Grid, case: Case) -> list[Contender]:
-    """Return who takes part in a case of the grid.
+    """Return the contenders of a case of the grid.
 
-    Swin-T is one model, so it takes part for one arch only: Lite Small, its peer, or else the first. In
-    inference nothing is recomputed.
+    Swin-T is one model, so it takes part for only one arch: its peer Lite Small, or else the first arch.
+    There is no recomputing contender in inference.
     """
     swin_arch = 'lite_small' if 'lite_small' in grid.archs else grid.archs[0]
     names = list(grid.contenders)

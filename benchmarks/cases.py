@@ -1,4 +1,4 @@
-"""What is measured: a case is an arch at one size, batch, precision and mode; a grid is a product of them."""
+"""Cases and grids: a case is an arch at one size, batch, precision and mode; a grid is a product of cases."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ WHOLE_MODELS = ('upernet', 'mask_rcnn')
 
 @dataclass(frozen=True)
 class Case:
-    """One line-up: every contender does exactly this.
+    """One set-up, the same for every contender.
 
     Attributes:
         arch: Name of the arch zoo.
@@ -43,7 +43,7 @@ class Case:
 
 @dataclass(frozen=True)
 class SizeSpec:
-    """A size with the batches it is measured at; without batches those of the grid count."""
+    """A size and its batches; if there are none, those of the grid are used."""
 
     size: tuple[int, int]
     batches: tuple[int, ...] = ()
@@ -51,12 +51,12 @@ class SizeSpec:
 
 @dataclass(frozen=True)
 class Grid:
-    """A product of cases, and who takes part in them.
+    """A product of cases, and their contenders.
 
     Attributes:
         archs: Names of the arch zoo.
         sizes: Image sizes.
-        batches: Batches of the sizes that name none.
+        batches: Batches of the sizes without own batches.
         dtypes: Keys of :data:`DTYPES`.
         modes: Some of :data:`MODES`.
         contenders: Names, see ``contenders.py``.
@@ -74,7 +74,7 @@ class Grid:
     cuda_graph: bool = False
 
     def cases(self) -> Iterator[Case]:
-        """Yield the cases; those that share a reference output follow each other."""
+        """Yield the cases; cases with the same reference output are neighbours."""
         for arch in self.archs:
             for spec in self.sizes:
                 for batch in spec.batches or self.batches:
@@ -89,10 +89,10 @@ def size_text(size: Sequence[int]) -> str:
 
 
 def parse_size(text: str) -> SizeSpec:
-    """Return the size that ``512``, ``800x1344`` or, with batches of its own, ``224@1,64`` means.
+    """Return the size of a text such as ``512``, ``800x1344`` or, with its own batches, ``224@1,64``.
 
     Raises:
-        ValueError: It is none of these.
+        ValueError: The text has another form.
     """
     match = re.fullmatch(r'(\d+)(?:x(\d+))?(?:@(\d+(?:,\d+)*))?', text)
     numbers = [int(n) for n in re.findall(r'\d+', text)] if match else [0]
@@ -106,7 +106,7 @@ def parse_size(text: str) -> SizeSpec:
 
 
 def check_grid(grid: Grid) -> None:
-    """Raise a ValueError that names the first value which cannot be measured, and the choices."""
+    """Raise a ValueError that names the first invalid value, and the choices."""
     for what, values, choices in (
         ('arch', grid.archs, tuple(ARCH_ZOO)),
         ('dtype', grid.dtypes, tuple(DTYPES)),

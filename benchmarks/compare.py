@@ -1,4 +1,4 @@
-"""Nobody is timed whose outputs are not the reference's."""
+"""Compare outputs with the reference; only contenders with equal outputs are timed."""
 
 from dataclasses import asdict, dataclass
 
@@ -6,9 +6,9 @@ from torch import Tensor
 
 from .steps import Outcome
 
-# The largest difference, and the root mean square difference, over the map's standard deviation; and the
-# relative difference of the gradients' norm. The reference is float32 in any case, so the limits of bf16 are
-# those of its eight bits through up to 27 blocks.
+# Limits: largest difference and root mean square difference, both divided by the map's standard deviation,
+# and relative difference of the gradients' norm. The reference is always float32, so the limits for bf16
+# allow the rounding to eight bits in up to 27 blocks.
 LIMITS = {
     'fp32': dict(largest=1e-3, rms=1e-4, gradient=1e-3),
     'bf16': dict(largest=2.0, rms=0.05, gradient=0.02),
@@ -16,12 +16,12 @@ LIMITS = {
 
 
 class MismatchError(Exception):
-    """The outputs are not those of the reference."""
+    """The outputs differ from the reference."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a contender is from the float32 reference, the worst of its maps.
+    """Differences of a contender from the float32 reference; the worst of its maps counts.
 
     Attributes:
         largest: Largest absolute difference over the standard deviation of the map.
@@ -34,7 +34,7 @@ class Difference:
     gradient: float | None = None
 
     def check(self, dtype: str) -> None:
-        """Raise a MismatchError when a limit of the precision is exceeded; NaN exceeds every limit."""
+        """Raise a MismatchError if a limit of the precision is exceeded; NaN exceeds every limit."""
         limits = LIMITS[dtype]
         for name, value in asdict(self).items():
             if value is not None and not value <= limits[name]:
@@ -48,7 +48,7 @@ def difference(found: Outcome, reference: Outcome) -> Difference:
     """Compare all maps and, in training, the gradients' norm.
 
     Raises:
-        MismatchError: Other numbers or shapes of maps.
+        MismatchError: The number of maps or a shape is different.
     """
     shapes, wanted = ([tuple(m.shape) for m in o.maps] for o in (found, reference))
     if shapes != wanted:
@@ -57,7 +57,7 @@ def difference(found: Outcome, reference: Outcome) -> Difference:
     gradient = None
     if reference.gradient_norm is not None:
         gradient = abs(found.gradient_norm / reference.gradient_norm - 1.0)
-    # max() of Python would lose a NaN
+    # Python's max() would lose a NaN
     largest, rms = (max(column, key=lambda v: (v != v, v)) for column in zip(*pairs, strict=True))
     return Difference(largest, rms, gradient)
 

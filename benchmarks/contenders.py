@@ -1,4 +1,4 @@
-"""Who takes part: this backbone in its variants, and its peers, each eager, compiled, or as a CUDA graph.
+"""The contenders: this backbone in its variants, and its peers, each eager, compiled, or as a CUDA graph.
 
 A new contender is one more entry of :data:`FAMILIES`: a function from a :class:`Setup` to a backbone that
 returns four maps.
@@ -23,7 +23,7 @@ COMPILED, GRAPH = '-compiled', '-graph'
 
 @dataclass(frozen=True)
 class Setup:
-    """What a builder needs.
+    """The input of a builder.
 
     Attributes:
         case: What is measured.
@@ -54,7 +54,7 @@ class Contender:
 
     @property
     def is_coat(self) -> bool:
-        """Whether its outputs must be equal to the others'."""
+        """Whether its outputs must be equal to the reference."""
         return self.family != 'swin'
 
 
@@ -76,7 +76,7 @@ def build_coat(backend: str = 'auto', arch: str = 'lite_small', with_cp: bool = 
 
 
 def build_reference(arch: str) -> CoaT:
-    """Build what all outputs are compared with; it recomputes in training, so as to fit where others do."""
+    """Build the reference for all outputs; in training it recomputes, to need no more memory than others."""
     return build_coat('reference', arch, with_cp=True)
 
 
@@ -117,9 +117,9 @@ FAMILIES: dict[str, Callable[[Setup], nn.Module]] = {
     'swin': _swin,
 }
 HELP = {
-    'reference': "this backbone through the operators' plain twins, op by op",
+    'reference': 'this backbone with the plain forms of the operators, op by op',
     'plain': 'this backbone without fused operators',
-    'default': 'this backbone as a user builds it',
+    'default': 'this backbone with its default settings',
     'compiled': 'default through torch.compile',
     'fused': 'this backbone with the Triton operators (CUDA)',
     'recompute': 'default with with_cp=True (training)',
@@ -150,7 +150,7 @@ def parse_contender(name: str) -> Contender:
 
 
 def build(contender: Contender, setup: Setup) -> nn.Module:
-    """Build a contender on the device, in the case's mode, compiled if it is to be.
+    """Build a contender on the device, in the case's mode; compile it if requested.
 
     Raises:
         UnavailableError: It cannot take part; the message says why.

@@ -1,7 +1,7 @@
 """Corruptions of images in five severities, after ImageNet-C (Hendrycks and Dietterich, ICLR 2019).
 
-The kinds are theirs, and so are most of the strengths; the code is ours, and sizes grow with the image's
-shorter side. All take and return (H, W, 3) uint8; labels stay as they are, as nothing moves.
+The kinds and most of the strengths are those of ImageNet-C; the code is ours, and sizes grow with the image's
+shorter side. All functions take and return (H, W, 3) uint8. Pixels do not move, so labels do not change.
 """
 
 import zlib
@@ -14,7 +14,7 @@ import numpy as np
 
 Image = np.ndarray
 SEVERITIES = (1, 2, 3, 4, 5)
-BASE = 224  # the side that sizes in pixels are for
+BASE = 224  # the shorter side for which sizes in pixels are given
 
 
 def _clipped(image: Image) -> Image:
@@ -38,7 +38,7 @@ def shot_noise(image: Image, severity: int, rng: np.random.Generator) -> Image:
 
 
 def impulse_noise(image: Image, severity: int, rng: np.random.Generator) -> Image:
-    """Values of single channels that are black or full."""
+    """Random channel values become 0 or 255."""
     share = (0.03, 0.06, 0.09, 0.17, 0.27)[severity - 1]
     hit = rng.random(image.shape) < share
     return np.where(hit, rng.integers(0, 2, image.shape) * 255, image).astype(np.uint8)
@@ -81,7 +81,7 @@ def fog(image: Image, severity: int, rng: np.random.Generator) -> Image:
 
 
 def snow(image: Image, severity: int, rng: np.random.Generator) -> Image:
-    """A whiter, paler picture with flakes that fall slantwise."""
+    """A paler picture with snowflakes that fall at an angle."""
     share, pale = ((0.02, 0.2), (0.03, 0.3), (0.05, 0.35), (0.07, 0.4), (0.1, 0.45))[severity - 1]
     scale = max(1.0, 2 * _scale(image))
     small = tuple(max(1, round(side / scale)) for side in image.shape[:2])
@@ -102,7 +102,7 @@ def brightness(image: Image, severity: int, rng: np.random.Generator) -> Image:
 
 
 def contrast(image: Image, severity: int, rng: np.random.Generator) -> Image:
-    """Less contrast: all goes towards the mean."""
+    """Less contrast: all values move towards the mean."""
     kept = (0.4, 0.3, 0.2, 0.1, 0.05)[severity - 1]
     mean = image.mean((0, 1))
     return _clipped((image - mean) * kept + mean)
@@ -140,7 +140,7 @@ KINDS: dict[str, Callable[[Image, int, np.random.Generator], Image]] = {
 class Corruption:
     """A transform for MMSegmentation's pipelines, after the image is loaded.
 
-    Each image gets the same noise in every run: the generator is seeded with its path's last part.
+    Each image gets the same noise in every run: the generator is seeded with its file name.
 
     Args:
         kind: One of :data:`KINDS`.

@@ -1,4 +1,4 @@
-"""Where a number was measured: machine, versions, threads, allocator."""
+"""The environment of a measurement: machine, versions, threads, allocator."""
 
 import datetime
 import os
@@ -29,7 +29,7 @@ PACKAGES = {
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Return what a reader of the results needs to know; no host names and no paths but the command's."""
+    """Return the facts for readers of the results; no host names, and no paths except in the command."""
     found = dict(
         date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -56,7 +56,7 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def packages() -> dict[str, str | None]:
-    """Return the versions of what takes part, as far as it can be imported by now."""
+    """Return the versions of the packages that are imported by now."""
     return {name: installed_version(names) for name, names in PACKAGES.items()}
 
 
@@ -71,7 +71,7 @@ def cpu_name() -> str:
 
 
 def allocator() -> str:
-    """Say which settings of malloc are in force; they change a CPU's times for all contenders alike."""
+    """Return the settings of malloc that are in force; they change the CPU times of all contenders."""
     parts = [f'{name}={os.environ[name]}' for name in MALLOC_VARIABLES if name in os.environ]
     preloaded = os.environ.get('LD_PRELOAD')
     if preloaded:
@@ -80,12 +80,12 @@ def allocator() -> str:
 
 
 def load_average() -> float | None:
-    """Return the number of processes that wanted to run in the last minute, None where nobody counts."""
+    """Return the load average of the last minute, None if the system does not measure it."""
     return round(os.getloadavg()[0], 2) if hasattr(os, 'getloadavg') else None
 
 
 def load_warning(own_threads: int) -> str | None:
-    """Return a warning when others seem to use the machine."""
+    """Return a warning if other processes seem to use the machine."""
     load = load_average()
     if load is None or load <= own_threads + 0.7:
         return None

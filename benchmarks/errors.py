@@ -1,5 +1,5 @@
-"""Why a contender has no number."""
+"""The reason why a contender was not measured."""
 
 
 class UnavailableError(Exception):
-    """The contender cannot take part here; the message says why, and what would help."""
+    """The contender cannot run here; the message says why and what to do."""

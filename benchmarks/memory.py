@@ -1,9 +1,9 @@
-"""Peak memory of one step, counted the same way for everyone.
+"""Peak memory of one step, counted in the same way for all contenders.
 
 On CUDA it is the allocator's own peak. On CPU PyTorch's profiler reports every allocation and release of the
 CPU allocator, eager and compiled alike, with its size; their running sum is exact. Both are counted from the
-moment the step begins: what was there before, weights and images, does not count, released meanwhile or not.
-Workspaces that a library such as oneDNN or MKL allocates for itself are not seen.
+start of the step: earlier memory (weights and images) does not count, even if it is released during the step.
+Workspaces that a library such as oneDNN or MKL allocates for itself are not counted.
 """
 
 import os
@@ -13,13 +13,13 @@ import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-# Else the profiler's library writes two lines to the terminal every time.
+# Otherwise the profiler's library writes two lines to the terminal every time.
 os.environ.setdefault('KINETO_LOG_LEVEL', '99')
 MEMORY_EVENT = '[memory]'
 
 
 def peak_memory(step: Callable[[], object], device: torch.device) -> int:
-    """Return the most bytes that one call of ``step`` holds at a time, above what was held before."""
+    """Return the peak memory in bytes of one call of ``step``, above the memory held before."""
     return _cuda_peak(step, device) if device.type == 'cuda' else _cpu_peak(step)
 
 
@@ -37,7 +37,7 @@ def _cpu_peak(step: Callable[[], object]) -> int:
         step()
     events = profiler.profiler.kineto_results.events()
     changes = [(e.start_ns(), e.nbytes()) for e in events if e.name() == MEMORY_EVENT]
-    changes.sort(key=lambda change: change[0])  # stable: events of one instant stay in order
+    changes.sort(key=lambda change: change[0])  # stable: simultaneous events keep their order
     return running_peak(nbytes for _, nbytes in changes)
 
 

@@ -19,11 +19,11 @@ from .errors import UnavailableError
 
 MAPS = ('x1_nocls', 'x2_nocls', 'x3_nocls', 'x4_nocls')
 OFFICIAL_FILE = Path('src', 'models', 'coat.py')
-PEERS_FOLDER = 'benchmark'  # of the environment, filled by the Makefile
+PEERS_FOLDER = 'benchmark'  # in the environment; the Makefile fills it
 
-# MMEngine and MMDetection would stop at a torchvision that does not import, so it lies in a folder apart. The
-# wheel on the package index is a CUDA build: beside a CPU build of PyTorch its compiled operators are missing
-# and it stops at import. Nobody here calls them; their declarations are enough.
+# MMEngine and MMDetection would fail with a torchvision that cannot be imported, so it is in a separate
+# folder. The wheel on the package index is a CUDA build: with a CPU build of PyTorch its compiled operators
+# are missing and its import fails. No code here calls them, so declarations are enough.
 _OPERATORS = ('nms', 'qnms')
 _declared: torch.library.Library | None = None
 
@@ -89,7 +89,7 @@ def build_timm(arch: str, size: tuple[int, int], weights: Mapping[str, Tensor]) 
     import_timm()
     if any(n % 32 for n in size):
         raise UnavailableError(f"timm's CoaT takes multiples of 32 only, not {size[0]} x {size[1]}")
-    # Not through timm's registry: whoever imports the official code replaces the entries there.
+    # Not through timm's registry: importing the official code replaces the entries there.
     coat = importlib.import_module('timm.models.coat')
     build = getattr(coat, f'coat_{arch}')
     model = build(img_size=size, return_interm_layers=True, out_features=list(MAPS))
@@ -160,7 +160,7 @@ def build_swin() -> nn.Module:
     """Build Swin-T with its four maps and random weights, from whichever toolbox is installed.
 
     Raises:
-        UnavailableError: Neither is.
+        UnavailableError: Neither is installed.
     """
     for toolbox in ('mmseg', 'mmdet'):
         try:

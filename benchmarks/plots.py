@@ -1,4 +1,4 @@
-"""Pictures of the results: time and memory of everyone, and the ratios to the peers."""
+"""Pictures of the results: time and memory of all contenders, and the ratios to the peers."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ VALUES = {'latency': 'time per step (ms)', 'memory': 'peak memory of a step (MB)
 
 
 def draw(results: Results, out: Path) -> list[Path]:
-    """Draw all pictures that the results give instead of those in ``out``, and return their paths."""
+    """Draw all pictures of the results, replacing those in ``out``, and return their paths."""
     for pattern in PICTURES:  # of an earlier run
         for path in out.glob(pattern):
             path.unlink()

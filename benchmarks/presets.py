@@ -1,4 +1,4 @@
-"""Sets of cases that one option asks for."""
+"""Named sets of cases, chosen by one option."""
 
 from dataclasses import dataclass, replace
 
@@ -32,7 +32,7 @@ class Preset:
     grids: tuple[Grid, ...]
 
 
-# UperNet trains with batches of 2 and more only: it has a batch norm over one pixel.
+# UperNet needs batches of at least 2 in training: it has a batch norm over one pixel.
 WHOLE_MODEL_GRIDS = (
     Grid(sizes=(SizeSpec((512, 512), (1, 2)),), model='upernet'),
     Grid(sizes=(SizeSpec((512, 512), (2,)),), modes=('train',), model='upernet'),
@@ -100,7 +100,7 @@ PRESETS = {
 
 
 def standard_contenders(grid: Grid, device: str, official: bool) -> tuple[str, ...]:
-    """Return who takes part where nobody was named; who cannot be there gets a line that says why."""
+    """Return the default contenders; for each that cannot run here, print a line with the reason."""
     ours = ['reference', 'default', 'compiled']
     if device == 'cuda':
         ours += ['fused', 'fused-compiled']

@@ -12,7 +12,7 @@ from .table import report
 
 
 def run(args: argparse.Namespace, say: Callable[[str], None]) -> Results:
-    """Do what the command line asks for.
+    """Run the benchmark of a command line.
 
     Args:
         args: Of :func:`arguments.add_arguments`.

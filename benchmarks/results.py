@@ -13,13 +13,14 @@ from .cases import Case, size_text
 from .timing import quartiles
 
 SCHEMA = 'mmcoat-benchmark/1'
-MACHINE = ('device', 'cpu', 'gpu', 'torch', 'threads', 'allocator')  # what makes times comparable
-CASE = ['model', 'arch', 'size', 'batch', 'dtype', 'mode']  # columns that make a case
+# times are comparable only if these are equal
+MACHINE = ('device', 'cpu', 'gpu', 'torch', 'threads', 'allocator')
+CASE = ['model', 'arch', 'size', 'batch', 'dtype', 'mode']  # columns that identify a case
 STATES = ('ok', 'unavailable', 'failed', 'mismatch')
 
 
 class ResultsError(ValueError):
-    """The file is no results file."""
+    """The file is not a results file."""
 
 
 @dataclass
@@ -27,10 +28,10 @@ class Row:
     """One contender in one case.
 
     Attributes:
-        case: What was done.
-        contender: By whom.
+        case: The case.
+        contender: Name of the contender.
         status: One of :data:`STATES`; only ``'ok'`` has times.
-        reason: Why there are no times.
+        reason: The reason if there are no times.
         parameters: Number of parameters.
         weight_bytes: Bytes of parameters and buffers.
         peak_bytes: Most bytes held during one step above what was held before it (weights, images).
@@ -55,7 +56,7 @@ class Row:
     load: float | None = None
 
     def stop(self, status: str, reason: object) -> None:
-        """Note why there are no times."""
+        """Record why there are no times."""
         self.status = status
         self.reason = (
             str(reason).strip().splitlines()[0][:300] if str(reason).strip() else repr(reason)
@@ -78,7 +79,7 @@ class Row:
         return self.case.batch / self.median if self.samples else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the file holds; median, quartiles and rate are there for other readers."""
+        """Return the content of the file; median, quartiles and rate are added for other readers."""
         found = asdict(self)
         case = found.pop('case')
         low, median, high = self.quartiles or (None, None, None)
@@ -101,7 +102,7 @@ class Row:
 
 @dataclass
 class Results:
-    """All rows, and where they were measured."""
+    """All rows, and the environment in which they were measured."""
 
     environment: dict[str, Any]
     rows: list[Row] = field(default_factory=list)
@@ -134,7 +135,7 @@ class Results:
         """Read a file that :meth:`write` wrote.
 
         Raises:
-            ResultsError: Missing, or something else.
+            ResultsError: The file is missing, or is not a results file.
         """
         try:
             content = json.loads(path.read_text())
@@ -150,7 +151,7 @@ class Results:
 
 
 def merge(parts: Sequence[Results]) -> Results:
-    """Put the rows of several runs together; of a row that was measured again the last counts.
+    """Join the rows of several runs; if a row was measured several times, the last one counts.
 
     Raises:
         ResultsError: They come from different machines, versions or settings.

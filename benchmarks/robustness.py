@@ -22,13 +22,14 @@ from .corruptions import KINDS, SEVERITIES, Corruption
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 
-SCORE = 'mIoU_present'  # over the classes of the ground truth: stray pixels of others cost their own class
+# over the classes of the ground truth; wrongly predicted pixels count against their true class
+SCORE = 'mIoU_present'
 CLEAN = 'clean'
 
 
 @dataclass
 class Scores:
-    """What was measured: ``found['fog 3']`` is the mIoU in percent, ``found['clean']`` that without.
+    """The scores: ``found['fog 3']`` is a mIoU in percent, ``found['clean']`` that without corruption.
 
     Attributes:
         path: The JSON file, which is written after every condition and read by the next call.
@@ -45,7 +46,7 @@ class Scores:
         """Read the file of an earlier call with the same config, checkpoint and images.
 
         Raises:
-            UsageError: It holds another's scores.
+            UsageError: The file has scores of another config, checkpoint or set of images.
         """
         content = json.loads(path.read_text()) if path.is_file() else dict(source=source, scores={})
         if content['source'] != source:
@@ -73,7 +74,7 @@ def prepare(cfg: Config, args: argparse.Namespace) -> Runner:
     """Return a runner with the checkpoint's weights, ready for many tests.
 
     Raises:
-        UsageError: No segmentor, or a checkpoint that does not fit.
+        UsageError: The config is not a segmentor, or the checkpoint does not fit.
     """
     if cfg.get('default_scope') != 'mmseg':
         raise UsageError(f'{args.config} is no config of MMSegmentation')
@@ -93,7 +94,7 @@ def score(runner: Runner, corruption: Corruption | None, images: int | None) -> 
     )
     if corruption is not None:
         dataset.pipeline.transforms.insert(1, corruption)  # after the image is loaded
-    # the runner builds both anew at each test
+    # the runner rebuilds both at each test
     runner._test_dataloader = dict(loader, dataset=dataset, persistent_workers=False)
     runner._test_loop = dict(runner.cfg.test_cfg)
     return float(runner.test()[SCORE])

@@ -1,4 +1,4 @@
-"""What is timed: one call is one inference, or one forward and backward."""
+"""The timed steps: one call is one inference, or one forward and backward pass."""
 
 import time
 from abc import ABC, abstractmethod
@@ -18,12 +18,12 @@ GRAPH_WARMUP = 3  # calls on a side stream before a capture, as PyTorch asks for
 
 @dataclass
 class Outcome:
-    """What the first call of a step gives.
+    """The result of a step's first call.
 
     Attributes:
-        seconds: How long it took, compilation included.
+        seconds: Its time, including compilation.
         maps: The backbone's outputs, detached.
-        gradient_norm: Euclidean norm of all parameters' gradients, None where it is not compared.
+        gradient_norm: Euclidean norm of all parameters' gradients, None if it is not compared.
     """
 
     seconds: float
@@ -60,7 +60,7 @@ class Step(ABC):
             self.model.zero_grad(set_to_none=True)
 
     def first(self) -> Outcome:
-        """Run once, and return what came out."""
+        """Run once, and return the result."""
         start = time.perf_counter()
         result = self.forward()
         if self.training:
@@ -83,18 +83,18 @@ class Step(ABC):
 
     @abstractmethod
     def backward(self, result: Any) -> None:
-        """Compute the gradients from what :meth:`forward` returned."""
+        """Compute the gradients from the result of :meth:`forward`."""
 
     @abstractmethod
     def maps(self, result: Any) -> tuple[Tensor, ...]:
-        """Return what is compared with the reference."""
+        """Return the values to compare with the reference."""
 
 
 class BackboneStep(Step):
     """A step of a backbone.
 
-    The loss of a training step is the sum of the maps, weighted with fixed random numbers: a plain sum would
-    send one broadcast value back as gradient, which no head does.
+    The loss of a training step is the sum of the maps, weighted with fixed random numbers. The gradient of a
+    plain sum would be one broadcast value, which no head produces.
 
     Args:
         model: Images -> maps; compiled or not.
@@ -145,7 +145,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def graph_step(step: Step) -> Callable[[], None]:
-    """Capture an inference step as a CUDA graph, and return what replays it and keeps its tensors alive."""
+    """Capture an inference step as a CUDA graph; return a function that replays it and owns its tensors."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     graph = torch.cuda.CUDAGraph()
@@ -158,7 +158,9 @@ def graph_step(step: Step) -> Callable[[], None]:
         with torch.cuda.graph(graph):
             step()
 
-    def replay(kept: Step = step) -> None:  # a graph owns neither the weights nor the images
+    def replay(
+        kept: Step = step,
+    ) -> None:  # the graph itself does not keep weights and images alive
         graph.replay()
 
     return replay

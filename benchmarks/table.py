@@ -9,7 +9,7 @@ from .results import CASE, Results
 
 MEGABYTE = 2**20
 GROWTH_BASE = 512 * 512
-# (title, who, against whom): how many times as fast
+# (title, contender, its rival): how many times as fast the contender is
 SPEED_RATIOS = (
     ('default / timm', 'default', 'timm'),
     ('compiled / timm-compiled', 'compiled', 'timm-compiled'),
@@ -31,7 +31,7 @@ def measured(results: Results) -> pd.DataFrame:
 
 
 def ratios(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per case and a column per ratio of medians or peaks; without those nobody measured."""
+    """Return a row per case and a column per ratio of medians or peaks; unmeasured ratios are left out."""
     times = frame.pivot(index=CASE, columns='contender', values='median')
     peaks = frame.pivot(index=CASE, columns='contender', values='peak_bytes')
     found = pd.DataFrame(index=times.index)
@@ -50,9 +50,9 @@ def ratios(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def growth(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return time and peak memory per pixel over those at 512 px of an otherwise equal case.
+    """Return time and peak memory per pixel, divided by those of the same case at 512 px.
 
-    Where 512 px were not measured the smallest size is the base; sizes below the base have no growth.
+    If 512 px was not measured, the smallest size is the base; sizes below the base have no growth.
     """
     keys = [*(name for name in CASE if name != 'size'), 'contender']
     parts = []
@@ -70,7 +70,7 @@ def growth(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def main_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what everyone wants to know, a row for each contender of each case."""
+    """Return the main table, with a row for each contender of each case."""
     table = frame[[*CASE, 'contender']].copy()
     table['ms'] = _text(frame['median'] * 1e3, '.1f')
     low, high = (_text(frame[name] * 1e3, '.1f') for name in ('lower_quartile', 'upper_quartile'))
@@ -87,7 +87,7 @@ def main_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def missing_table(results: Results) -> pd.DataFrame:
-    """Return who has no number and why, equal reasons together."""
+    """Return the contenders without results and the reasons, grouped by reason."""
     frame = results.frame()
     keys = ['contender', 'status', 'reason']
     missing = frame[frame.status != 'ok']
@@ -108,7 +108,7 @@ def text_table(table: pd.DataFrame) -> str:
 
 
 def markdown_table(table: pd.DataFrame) -> str:
-    """Return a Markdown table; pandas' own needs one more package."""
+    """Return a Markdown table; pandas' own function would need another package."""
     cells = [list(table.columns), ['---'] * table.shape[1]]
     for row in table.itertuples(index=False):
         cells.append([_markdown_cell(value) for value in row])
@@ -122,7 +122,7 @@ def _markdown_cell(value: Any) -> str:
 
 
 def report(results: Results, markdown: bool = False) -> str:
-    """Return all tables and where they were measured."""
+    """Return all tables, and the environment in which they were measured."""
     if not results.rows:
         return environment_text(results.environment) + '\n'
     show = markdown_table if markdown else text_table
@@ -142,7 +142,7 @@ def report(results: Results, markdown: bool = False) -> str:
 
 
 def environment_text(found: dict[str, Any]) -> str:
-    """Return two sentences about where the numbers come from."""
+    """Return two sentences about the origin of the numbers."""
     place = found.get('gpu') or found['cpu']
     packages = ', '.join(f'{k} {v}' for k, v in found['packages'].items() if v)
     return (

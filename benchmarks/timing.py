@@ -1,7 +1,7 @@
-"""Interleaved timing: in every round each contender gets its turn, so that a slow minute hits all alike.
+"""Interleaved timing: every round runs each contender once, so that a slow minute affects all of them.
 
-Not ``torch.utils.benchmark.Timer``: each of its measurements begins with two calls of its own, which would
-triple a run whose samples are one long step each.
+``torch.utils.benchmark.Timer`` is not used: each of its measurements starts with two extra calls, which would
+triple the time of a run in which a sample is one long step.
 """
 
 import time
@@ -13,18 +13,18 @@ import torch
 
 from .steps import synchronize
 
-SAMPLE_SECONDS = 0.02  # a sample is at least that long: short steps are repeated within it
+SAMPLE_SECONDS = 0.02  # minimal length of a sample: short steps are repeated within it
 MOST_CALLS = 100
 
 
 @dataclass
 class Timing:
-    """What was measured of one contender.
+    """The measurements of one contender.
 
     Attributes:
         calls: Steps in a sample.
         samples: Seconds per step, one number for each round.
-        error: What stopped it, if anything did.
+        error: The error that stopped it, if any.
     """
 
     calls: int = 1
@@ -41,7 +41,7 @@ def time_steps(
 ) -> dict[str, Timing]:
     """Time all steps in turn, at least ``repeats`` rounds and on average ``seconds`` for each of them.
 
-    A step that fails keeps its error, and the others go on.
+    If a step fails, its error is kept and the others continue.
     """
     timings = {name: Timing() for name in steps}
     for name, step in steps.items():
@@ -50,7 +50,8 @@ def time_steps(
     while names := [name for name in steps if timings[name].error is None]:
         if rounds >= repeats and time.perf_counter() - start >= seconds * len(names):
             break
-        first = rounds % len(names)  # nobody always follows the same neighbour's cache
+        # rotate, so that no contender always follows the same neighbour and its cache
+        first = rounds % len(names)
         for name in names[first:] + names[:first]:
             _guarded(timings[name], lambda t, s=steps[name]: _sample(t, s, device))
         rounds += 1

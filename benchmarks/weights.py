@@ -1,4 +1,4 @@
-"""The same weights for everyone: random, seeded, with no value that would hide a mistake."""
+"""The same weights for all contenders: random and seeded, without values that would hide a mistake."""
 
 import math
 
@@ -11,9 +11,9 @@ SEED = 2104
 
 
 def fill(model: nn.Module, seed: int = SEED) -> None:
-    """Give every parameter random numbers of a trained network's magnitude.
+    """Set every parameter to random numbers with the magnitude of a trained network's.
 
-    The usual initialisation would not do: biases of zero and norms of one hide mistakes.
+    The usual initialisation is not suitable: biases of zero and norms of one hide mistakes.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -29,7 +29,7 @@ def _numbers(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor
 
 
 def foreign_weights(model: nn.Module, target: str) -> dict[str, Tensor]:
-    """Return the weights of our backbone under ``'timm'`` or ``'official'`` names, aliases included."""
+    """Return the weights of our backbone under ``'timm'`` or ``'official'`` names, including aliases."""
     return from_own(model.state_dict(), target).weights
 
 

@@ -75,7 +75,7 @@ def build_whole_model(case: Case, backbone: nn.Module, is_swin: bool) -> nn.Modu
             f'{case.model} needs {scope}: {str(error).splitlines()[0]}'
         ) from error
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of the toolbox, about its own defaults
+        warnings.simplefilter('ignore')  # warnings of the toolbox about its own defaults
         model = module.MODELS.build(cfg.model)
     fill(model)
     if case.model == 'mask_rcnn':
@@ -85,10 +85,10 @@ def build_whole_model(case: Case, backbone: nn.Module, is_swin: bool) -> nn.Modu
 
 
 def _fix_detections(model: nn.Module) -> None:
-    """Let a detector find the same boxes whatever the backbone, for its heads' work depends on them.
+    """Make a detector find the same boxes with every backbone, because the work of its heads depends on them.
 
-    All anchors are equally good proposals, and all proposals objects of the first class: after the
-    suppression of overlapping boxes a hundred are left, the most that the config allows, as in a picture
+    All anchors are equally good proposals, and all proposals are objects of the first class. After the
+    suppression of overlapping boxes a hundred are left, which is the maximum of the config, as in a picture
     full of objects.
     """
     head = model.roi_head.bbox_head
@@ -119,13 +119,13 @@ def _set_channels(cfg: Config, channels: list[int]) -> None:
 
 
 class WholeStep(Step):
-    """A step through a whole model, from images of bytes to predictions or gradients.
+    """A step through a whole model, from uint8 images to predictions or gradients.
 
-    Its random choices (dropout, sampled proposals) follow tiny differences, so gradients are not compared;
-    the maps that the heads get are.
+    Its random choices (dropout, sampled proposals) change with tiny differences, so gradients are not
+    compared. The maps that the heads receive are compared.
 
     Args:
-        model: Of :func:`build_whole_model`.
+        model: Result of :func:`build_whole_model`.
         case: Mode and precision.
         device: Where.
     """
@@ -145,18 +145,18 @@ class WholeStep(Step):
             return self.model.parse_losses(self.model(**data, mode='loss'))[0]
 
     def backward(self, result: Tensor) -> None:
-        """Send the loss back."""
+        """Backpropagate the loss."""
         result.backward()
 
     def maps(self, result: Any) -> tuple[Tensor, ...]:
-        """Return the backbone's maps of the last call, and keep none from now on."""
+        """Return the backbone's maps of the last call, and keep no maps from now on."""
         recorder = self.model.backbone
         maps, recorder.maps, recorder.recording = recorder.maps, (), False
         return maps
 
 
 def make_batch(case: Case) -> dict[str, list]:
-    """Return random images of bytes with random annotations, as a data loader gives them."""
+    """Return random uint8 images with random annotations, as a data loader returns them."""
     generator = torch.Generator().manual_seed(SEED)
     shape = (3, *case.size)
     inputs = [

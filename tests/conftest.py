@@ -1,4 +1,4 @@
-"""Every test starts as a fresh process would: no test may depend on which ran before it."""
+"""Every test starts like a fresh process, so that no test depends on earlier ones."""
 
 import os
 

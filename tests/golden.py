@@ -1,4 +1,4 @@
-"""The official implementation's numbers (tests/data), and the rule that makes its weights again."""
+"""The official implementation's numbers (tests/data), and the rule that reproduces its weights."""
 
 import json
 import zlib

@@ -1,4 +1,4 @@
-"""What several tests share: configs, tools called in this process, small configs."""
+"""Code that several tests share: configs, tools called in this process, small configs."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""A fact stands once: what a backbone is, in `_base_/backbones/` and nowhere else."""
+"""Each fact is written once: facts about backbones are only in `_base_/backbones/`."""
 
 import ast
 from pathlib import Path

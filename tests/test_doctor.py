@@ -1,4 +1,4 @@
-"""`python -m mmcoat` tells what is there and what mends it, and never crashes."""
+"""`python -m mmcoat` reports what is installed and how to fix problems, and never crashes."""
 
 import json
 import os

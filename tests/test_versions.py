@@ -1,4 +1,4 @@
-"""A missing or old dependency is told in one line."""
+"""A missing or old dependency is reported in one line."""
 
 import pytest
 

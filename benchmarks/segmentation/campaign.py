@@ -1,4 +1,4 @@
-"""The whole comparison: runs, measurements, report; what is finished is not done again."""
+"""The whole comparison: runs, measurements, report; finished parts are not repeated."""
 
 import copy
 import json
@@ -19,7 +19,7 @@ RESULTS = 'results.json'
 
 
 def run(plan: Plan, say: Callable[[str], object]) -> list[Path]:
-    """Do all that is not done yet, report after every seed, and return the report's files.
+    """Do everything that is not finished yet, report after every seed, and return the report's files.
 
     Raises:
         UsageError: A config cannot take part, a run failed, or there is nothing to report.
@@ -33,7 +33,8 @@ def run(plan: Plan, say: Callable[[str], object]) -> list[Path]:
         next(c for c in contenders if c.name == name).costs = found
     del models
     files: list[Path] = []
-    for seed in range(plan.seeds):  # seed by seed: a report that is cut short compares equals
+    # seed by seed, so that an interrupted comparison has the same seeds for all configs
+    for seed in range(plan.seeds):
         for contender in contenders:
             _seed(plan, contender, seed, say)
         if all(len(c.scores) == seed + 1 for c in contenders):

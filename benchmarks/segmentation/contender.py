@@ -1,4 +1,4 @@
-"""A config and what it reached: what runs fill and the report reads."""
+"""A config and its results; runs fill them and the report reads them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ SCORE = 'mIoU_present'  # the mean over the classes of the ground truth, what pl
 
 @dataclass
 class Contender:
-    """A config and what it reached.
+    """A config and its results.
 
     Attributes:
         name: Of the config.
@@ -20,8 +20,8 @@ class Contender:
         iterations: Of each run.
         scores: Metrics in percent, one dict for each finished seed.
         curves: For each of them the points (iteration, score).
-        minutes: For each of them the training time as its log has it.
-        costs: What a forward pass takes.
+        minutes: For each of them the training time from its log.
+        costs: Costs of a forward pass.
     """
 
     name: str

@@ -21,11 +21,11 @@ DIVISOR = 32
 
 @dataclass
 class Costs:
-    """What a model takes.
+    """The costs of a model.
 
     Attributes:
         size: Height and width of the image that was measured.
-        parameters: Parameters, of the auxiliary heads too, which only train.
+        parameters: Number of parameters, including auxiliary heads, which only training uses.
         backbone_parameters: Those of the backbone.
         macs: Multiply-accumulate operations for one image, as ``tools/get_flops.py`` counts them.
         milliseconds: Median time for one image.
@@ -47,7 +47,7 @@ class Costs:
 
 
 def test_size(cfg: Config) -> tuple[int, int]:
-    """Return the size that the model sees of the first test image: its window, or the whole, padded."""
+    """Return the input size of the model for the first test image: its window, or the whole padded image."""
     if cfg.model.test_cfg.get('mode') == 'slide':
         height, width = cfg.model.test_cfg.crop_size
         return height, width
@@ -75,7 +75,7 @@ def count(model: nn.Module, size: tuple[int, int]) -> Costs:
     counted = copy.deepcopy(model)
     for module in counted.modules():
         if isinstance(module, CoaT):
-            module.set_backend('reference')  # fused operations are opaque to the counter
+            module.set_backend('reference')  # the counter cannot see into fused operations
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         counted(torch.zeros(1, 3, *size), mode='tensor')
     parts = count_parameters(model), count_parameters(model.backbone)
@@ -89,7 +89,7 @@ def _step(model: nn.Module, image: torch.Tensor) -> Callable[[], object]:
 def measure(
     models: dict[str, nn.Module], sizes: dict[str, tuple[int, int]], repeats: int
 ) -> dict[str, Costs]:
-    """Count and time all models, in turns, so that a slow minute hits all alike."""
+    """Count and time all models in turns, so that a slow minute affects all of them."""
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     found = {name: count(model, sizes[name]) for name, model in models.items()}
     steps = {}

@@ -1,4 +1,4 @@
-"""What was equal for all contenders and what was not, from the configs that were trained."""
+"""The equal and the different settings of all contenders, from the trained configs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from .contender import Contender
 
 OWN = ('model.backbone.', 'backbone.')  # the backbones are what is compared
-NOTES = ('work_dir', 'channels', 'still', 'randomness', 'custom_imports')  # beside the training
+# without effect on the training
+NOTES = ('work_dir', 'channels', 'still', 'randomness', 'custom_imports')
 
 
 def flatten(node: Any, prefix: str = '') -> Iterator[tuple[str, Any]]:
@@ -47,7 +48,7 @@ def compare(contenders: Sequence[Contender]) -> tuple[dict[str, Any], dict[str, 
 
 
 def equal_facts(equal: Mapping[str, Any]) -> Iterator[str]:
-    """Yield in words what matters most of the settings that all share."""
+    """Yield the most important shared settings in words."""
     named = {
         'train_dataloader.dataset.type': 'data set',
         'train_dataloader.batch_size': 'batch of each process',
@@ -65,6 +66,6 @@ def equal_facts(equal: Mapping[str, Any]) -> Iterator[str]:
 
 
 def drop_paths(contenders: Sequence[Contender]) -> str:
-    """Say each backbone's drop path, which regularises and is no part of the architecture."""
+    """Return each backbone's drop path, which is regularisation and not a part of the architecture."""
     rates = [f'{c.name} {c.cfg.model.backbone.get("drop_path_rate", 0.0)}' for c in contenders]
     return ', '.join(rates)

@@ -1,4 +1,4 @@
-"""Runs in processes of their own: tools/train.py and tools/test.py, each at most once for a result."""
+"""Runs in separate processes: tools/train.py and tools/test.py, each at most once for a result."""
 
 import copy
 import json
@@ -16,11 +16,11 @@ from mmcoat.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 SCORES = 'scores.json'
-PROBE = 12  # iterations of the run that tells a config's speed; the first third warms up
+PROBE = 12  # iterations of the run that measures a config's speed; the first third is warm-up
 
 
 def train(cfg: Config, folder: Path, gpus: int) -> None:
-    """Train in ``folder``, from where an earlier call stopped."""
+    """Train in ``folder``; continue where an earlier call stopped."""
     if (folder / f'iter_{cfg.train_cfg.max_iters}.pth').is_file():
         return
     path = write_config(cfg, folder)
@@ -29,7 +29,7 @@ def train(cfg: Config, folder: Path, gpus: int) -> None:
 
 
 def test(cfg: Config, folder: Path) -> dict[str, float]:
-    """Test what :func:`train` left in ``folder``, once, and return the metrics in percent."""
+    """Test the result of :func:`train` in ``folder`` once, and return the metrics in percent."""
     scores = folder / SCORES
     if not scores.is_file():
         checkpoint = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
@@ -46,7 +46,7 @@ def test(cfg: Config, folder: Path) -> dict[str, float]:
 
 
 def seconds_per_iteration(cfg: Config, folder: Path, gpus: int) -> float:
-    """Return how long one iteration of a config takes, from a short run that is made once."""
+    """Return the time of one iteration of a config, measured once in a short run."""
     note = folder / 'speed.json'
     if not note.is_file():
         cfg = copy.deepcopy(cfg)
@@ -96,7 +96,7 @@ def call(tool: str, arguments: list[str], folder: Path, gpus: int = 1) -> None:
 
 
 def log_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield what all runs in a folder logged, the oldest first."""
+    """Yield the logged lines of all runs in a folder, oldest run first."""
     for path in sorted(folder.glob('*/vis_data/scalars.json')):
         if path.parts[-4] == 'test':
             continue

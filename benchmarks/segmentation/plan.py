@@ -1,4 +1,4 @@
-"""What is compared, and the config that each run gets: the user's, within the budget."""
+"""The plan of a comparison, and the config of each run: the user's config within the budget."""
 
 import copy
 from dataclasses import dataclass, field
@@ -68,8 +68,8 @@ def common_config(plan: Plan, name: str) -> Config:
 
 
 def within(cfg: Config, iterations: int, seed: int, validations: int) -> Config:
-    """Let a config train for a number of iterations: its schedule keeps its shape, warm-up included."""
-    cfg, old = copy.deepcopy(cfg), cfg.train_cfg.max_iters  # Config.copy() shares its parts
+    """Set the number of iterations of a config; its schedule keeps its shape, including warm-up."""
+    cfg, old = copy.deepcopy(cfg), cfg.train_cfg.max_iters  # Config.copy() is a shallow copy
     schedulers = cfg.param_scheduler
     for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
         if scheduler.get('by_epoch', True):

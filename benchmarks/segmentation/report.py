@@ -1,4 +1,4 @@
-"""The report in Markdown: one table, one by classes, what was equal, what was not, and the plots."""
+"""The report in Markdown: a table, a table by classes, the equal and different settings, and the plots."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -61,7 +61,7 @@ def table(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Return 'mean ± standard deviation', of one value alone the value."""
+    """Return 'mean ± standard deviation', or the value if there is only one."""
     found = f'{mean(values):.2f}'
     return found if len(values) < 2 else f'{found} ± {stdev(values):.2f}'
 

@@ -14,18 +14,18 @@ INTRODUCTION = """# Model zoo
 
 <!-- Made by tools/make_model_zoo.py: change the metafiles or configs and run it again. -->
 
-Results, weights and logs in the first three tables are **official**: what the authors report for the files
-that they published. Every file loads unmodified: `python tools/test.py CONFIG WEIGHTS`. A batch is what all 8
-GPUs hold together. For the other configs nobody has published results, and none are claimed. What was trained
-here was trained on drawn data and [has a section of its own](#ours-on-drawn-data).
+Results, weights and logs in the first three tables are **official**: the authors report them for their
+published files. Every file loads unmodified: `python tools/test.py CONFIG WEIGHTS`. The batch is that of all
+8 GPUs together. For the other configs there are no published results, and none are claimed. Models trained
+here were trained on drawn data and [have their own section](#ours-on-drawn-data).
 
 Parameters (M, whole model) and FLOPs (G, multiply-accumulates of one image) were counted here, with
-`tools/make_model_zoo.py`; `mmcoat/analysis/flops.py` says what counts. The README's FLOPs are the paper's,
-and differ by up to 0.1: the paper has 4.0 for CoaT-Lite Small and 4.4 for CoaT Tiny.
+`tools/make_model_zoo.py`; `mmcoat/analysis/flops.py` says which operations count. The README's FLOPs are
+the paper's and differ by up to 0.1: the paper has 4.0 for CoaT-Lite Small and 4.4 for CoaT Tiny.
 """
 CLASSIFICATION = """\
 FLOPs of the classifier at its resolution. The configs evaluate as the authors did: short edge to 256 (384 px:
-438), centre crop, bicubic. timm resizes to 248 instead; at 384 px it squashes the whole picture to 384 x 384.
+438), centre crop, bicubic. timm resizes to 248 instead; at 384 px it resizes the whole image to 384 x 384.
 For the same weights timm reports top-1 accuracies of 82.30 (CoaT-Lite Small), 82.38 (CoaT Small) and 84.89
 (CoaT-Lite Medium at 384 px) in `results/results-imagenet.csv`; versions of that file differ by about 0.02. To
 evaluate as timm does:
@@ -38,11 +38,11 @@ python tools/test.py CONFIG WEIGHTS --cfg-options test_dataloader.dataset.pipeli
     "test_dataloader.dataset.pipeline.1.scale=(384,384)"
 ```"""
 INSTANCES = """\
-FLOPs of the backbone at the resolution: those of the heads depend on the proposals. The authors trained no
-other backbones so; Mask R-CNN configs for the others, listed at the end, are ours."""
+FLOPs of the backbone at the resolution; those of the heads depend on the proposals. The authors trained only
+these backbones in this way. The Mask R-CNN configs for the other backbones, listed at the end, are ours."""
 DETECTION = """\
-FLOPs of the backbone at the resolution. The batch is uncertain: the command of the authors makes it 16, but
-they follow Deformable DETR's default settings, and its README says 32."""
+FLOPs of the backbone at the resolution. The batch is uncertain: it is 16 in the authors' command, but they
+follow Deformable DETR's default settings, whose README says 32."""
 SECTIONS = (  # task, title, metrics, text
     (
         'Image Classification',
@@ -67,17 +67,15 @@ UNPUBLISHED = """## Configs without official results
 
 There are no published CoaT weights for these; they start from the ImageNet weights. No results are claimed.
 """
-CROPS = (
-    'FLOPs of the whole model for one crop. Parameters include auxiliary heads, which only train.'
-)
+CROPS = 'FLOPs of the whole model for one crop. Parameters include auxiliary heads, which only training uses.'
 BACKBONE = 'FLOPs of the backbone alone, as above.'
 OWN = """\
-For the classes that stand in the configs. Of the segmentor: FLOPs of the whole model for one crop; of the
-detector: of the backbone alone."""
+Costs for the classes in the configs. FLOPs are those of the whole model for one crop (segmentor) or of the
+backbone alone (detector)."""
 RIVALS = f"""\
-Other backbones with the head, data and schedule of our configs, as
-[the benchmark](segmentation_benchmark.md#rivals-under-one-recipe) compares them; they start from ImageNet
-weights of their own. {CROPS}"""
+Other backbones with the head, data and schedule of our configs, for
+[the benchmark](segmentation_benchmark.md#rivals-under-one-recipe); they start from their own ImageNet
+weights. {CROPS}"""
 GROUPS = (  # title, which configs, text; a config stands in the first group that takes it
     ('### Detection and instance segmentation, COCO', r'_coco\.py$', BACKBONE),
     ('### Semantic segmentation, ADE20K', r'^configs/[^/]+_ade20k\.py$', CROPS),
@@ -87,8 +85,8 @@ GROUPS = (  # title, which configs, text; a config stands in the first group tha
 )
 DRAWN = """## Ours, on drawn data
 
-Trained here, from scratch, on drawn scenes. Such numbers say that training works, and nothing about the real
-sets.
+Trained here, from scratch, on drawn scenes. These numbers show that training works, and say nothing about the
+real data sets.
 """
 DEMOS = (  # config, drawn data, result; the same as in docs/demo.md
     ('upernet_coat_lite_s_ade20k.py', 'scenes, 11 classes', 'mIoU 0.766'),

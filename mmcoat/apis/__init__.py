@@ -1,4 +1,4 @@
-"""Inference: from a config and a checkpoint to answers for images, folders and arrays."""
+"""Inference: from a config and a checkpoint to results for images, folders and arrays."""
 
 from .inferencer import Inferencer
 from .results import ClassificationResult, DetectionResult, SegmentationResult

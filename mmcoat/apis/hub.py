@@ -1,7 +1,7 @@
-"""A model as a folder that needs nothing else, from and to the Hugging Face hub.
+"""Save and load a model as a self-contained folder, also on the Hugging Face hub.
 
-Weights, config, classes, and a card. Nothing in such a folder is code: the config is JSON, the weights are
-safetensors.
+The folder has weights, config, classes and a model card. It contains no code: the config is JSON, the weights
+are safetensors.
 """
 
 import json
@@ -33,21 +33,21 @@ def save(
     """Write the four files and return the folder.
 
     Args:
-        folder: Made where it is missing; files of these names in it are replaced.
-        model: Its weights are written as they are.
+        folder: Created if it does not exist; files with the same names are replaced.
+        model: The model whose weights are written.
         cfg: A whole config; only plain data are kept.
         meta: ``task``, ``classes`` and ``palette``.
-        metrics: For the card, by name; the data set belongs into the name.
+        metrics: Metrics for the card, by name; the name should include the data set.
 
     Raises:
-        HubError: safetensors is not installed, or the config holds what is no plain data.
+        HubError: safetensors is not installed, or the config holds something other than plain data.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     plain = _encode(cfg.to_dict(), 'config')
     plain.pop('custom_imports', None)
     save_file = _safetensors().save_file
-    # copies: tensors that share memory are refused there
+    # copies, because safetensors refuses tensors that share memory
     weights = {k: v.detach().cpu().clone().contiguous() for k, v in model.state_dict().items()}
     save_file(weights, folder / WEIGHTS, metadata=dict(format='pt'))
     (folder / CONFIG).write_text(json.dumps(plain, indent=1) + '\n')
@@ -58,10 +58,10 @@ def save(
 
 
 def load(source: str | Path) -> tuple[Config, Path, dict[str, Any]]:
-    """Return config, file of weights, and facts of a folder or a repository of the hub (``owner/name``).
+    """Return config, weights file and facts of a folder or of a hub repository (``owner/name``).
 
     Raises:
-        HubError: It is neither, or a file is missing or broken.
+        HubError: ``source`` is neither of them, or a file is missing or broken.
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():
@@ -126,7 +126,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _encode(value: Any, place: str) -> Any:
-    """Return plain data for JSON; a tuple, which MMCV tells from a list, becomes a dict of one key."""
+    """Return plain data for JSON; a tuple becomes a dict of one key, because to MMCV it is not a list."""
     if isinstance(value, Mapping):
         return {str(k): _encode(v, f'{place}.{k}') for k, v in value.items()}
     if isinstance(value, tuple):

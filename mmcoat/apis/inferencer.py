@@ -1,4 +1,4 @@
-"""From a config and a checkpoint to answers for images."""
+"""From a config and a checkpoint to results for images."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,20 +26,21 @@ from .video import VideoReader, VideoWriter
 
 
 class Inferencer:
-    """Segments, detects or classifies with one of mmcoat's configs, or any of the three toolboxes' own.
+    """Segment, detect or classify with a config of mmcoat or of one of the three toolboxes.
 
-    The toolboxes' inferencers serve too, once one knows of them; this one takes configs and published
-    weights by name, loads strictly, blends tiles of large images, and gives results of one form.
+    The toolboxes have inferencers too. This one accepts names of configs and of published weights, loads
+    strictly, blends the tiles of large images, and returns results of the same form for all tasks.
 
     Args:
-        config_or_name: A config or its path, the name of one of mmcoat's (``upernet_coat_lite_s_ade20k``), or
-            of a published file (``mask_rcnn_coat_small_3x_coco``: its config and weights).
+        config_or_name: A config, its path, the name of one of mmcoat's configs
+            (``upernet_coat_lite_s_ade20k``), or the name of a published file
+            (``mask_rcnn_coat_small_3x_coco``: its config and weights).
         checkpoint: File, URL or ``mmcoat://NAME``; not needed with a published name.
         device: ``'auto'``, ``'cpu'``, ``'cuda'`` or ``'cuda:N'``.
         precision: ``'auto'``, ``'fp32'``, ``'bf16'`` or ``'fp16'`` (GPU only).
         score_thr: Boxes with a lower score are left out.
         tta: Average over the config's test-time augmentations.
-        compile: Translate the backbone with torch.compile; it pays for many images of one size.
+        compile: Compile the backbone with torch.compile; worth it for many images of the same size.
 
     Raises:
         UsageError: A value is not valid, or the config is not found.
@@ -87,11 +88,11 @@ class Inferencer:
 
         Args:
             inputs: An image (H, W, 3) in BGR, a path, a folder, a pattern, or a list of these.
-            batch_size: Images that run together; they must come out of the pipeline in one size, or be padded
-                by the config's preprocessor.
-            tiles: Work in tiles of this height and width. Segmentation keeps the image's own resolution, and
-                tiles fade into each other; detection takes each tile through the pipeline like an image, and
-                the whole image too, and joins what lies across seams.
+            batch_size: Number of images that run together. After the pipeline they must have the same size,
+                or the config's preprocessor must pad them.
+            tiles: Work in tiles of this height and width. Segmentation keeps the image's own resolution and
+                blends overlapping tiles. Detection sends each tile, and also the whole image, through the
+                pipeline, and joins objects across seams.
 
         Raises:
             ImageError: An image is missing or cannot be read.
@@ -105,14 +106,14 @@ class Inferencer:
         tiles: int | tuple[int, int] | None = None,
         on_error: Callable[[ImageError], None] | None = None,
     ) -> Iterator[Result]:
-        """Yield the results one after another, reading the next images meanwhile; see ``__call__``.
+        """Yield the results one after another while the next images are read; see ``__call__``.
 
         Args:
             inputs: See there.
             batch_size: See there.
             tiles: See there.
-            on_error: Called with the error of an image that cannot be read, and the rest goes on; when None,
-                the error is raised.
+            on_error: Called with the error of an image that cannot be read; then the other images continue.
+                None raises the error.
         """
         if batch_size < 1:
             raise UsageError(f'batch_size must be at least 1, got {batch_size}')
@@ -132,7 +133,7 @@ class Inferencer:
     def _read(
         self, sources: list[Source], ahead: int, on_error: Callable | None
     ) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield names and images, reading ``ahead`` of what is asked for."""
+        """Yield names and images; read up to ``ahead`` images in advance."""
         with ThreadPoolExecutor(max_workers=2) as pool:
             waiting: list[tuple[str, Future]] = []
             rest = enumerate(sources)
@@ -193,10 +194,10 @@ class Inferencer:
 
         Args:
             source: A video that OpenCV reads.
-            target: An ``.mp4`` file; it appears when it is whole.
-            opacity: Of the colours, from 0 to 1.
+            target: An ``.mp4`` file; it appears when it is complete.
+            opacity: Opacity of the colours, from 0 to 1.
             batch_size: Frames that run together.
-            progress: Called with (frames done, frames in all; 0 where the file does not say).
+            progress: Called with (frames done, total frames; the total is 0 if the file does not state it).
 
         Raises:
             ImageError: The video is missing or cannot be read.
@@ -267,12 +268,12 @@ class Inferencer:
         labels: np.ndarray | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> np.ndarray:
-        """Return the label map of an image of any size, (H, W), in memory bounded by a row of tiles.
+        """Return the label map of an image of any size, (H, W); memory is limited to a row of tiles.
 
         Args:
-            image: (H, W, 3) in BGR, uint8; a memory map serves.
+            image: (H, W, 3) in BGR, uint8; may be a memory map.
             tiles: Height and width of the tiles; they overlap by a quarter.
-            labels: Where the label map goes, for example a memory map; made when None.
+            labels: Array for the label map, for example a memory map; None creates one.
             progress: Called with (tiles done, tiles in all).
         """
         plan = _plan(tiles)
@@ -280,7 +281,7 @@ class Inferencer:
 
     def _segment_tiles(self, name: str, image: np.ndarray, tiles: Any) -> SegmentationResult:
         labels = self.segment_tiles(image, tiles)
-        # a view of the image: large ones are not copied
+        # a view, so that large images are not copied
         return SegmentationResult(name, image[..., ::-1], self.classes, self.palette, labels)
 
     def _detect_tiles(self, name: str, image: np.ndarray, tiles: Any) -> DetectionResult:
@@ -298,7 +299,7 @@ class Inferencer:
         from mmseg.structures import SegDataSample
 
         height, width = tile.shape[:2]
-        # every head finds the sizes here that it reads, Mask2Former's pad_shape too
+        # has the sizes that every head reads, also Mask2Former's pad_shape
         sizes = dict(
             img_shape=(height, width), ori_shape=(height, width), pad_shape=(height, width)
         )

@@ -1,4 +1,4 @@
-"""What an inferencer takes: paths, folders, patterns, arrays, and lists of them."""
+"""The inputs of an inferencer: paths, folders, patterns, arrays, and lists of them."""
 
 import glob
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ class ImageError(UsageError):
 
 
 def find_images(inputs: Any) -> list[Source]:
-    """Return the images that ``inputs`` stand for, in order; folders and patterns sorted by name.
+    """Return the images of ``inputs``, in order; those of folders and patterns are sorted by name.
 
     Args:
         inputs: An image as an array (H, W, 3) in BGR, as OpenCV reads it; a path; a folder, whose images are
@@ -56,18 +56,18 @@ def _expand(source: str | Path) -> Iterator[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    """Say whether a file of a folder is meant: macOS keeps ``._name.jpg`` beside name.jpg, no image."""
+    """Return whether a file in a folder is an image; macOS's ``._name.jpg`` files are not."""
     return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith('.')
 
 
 def read_image(source: Source) -> np.ndarray:
-    """Return an image as (H, W, 3) uint8 in BGR; grey ones are repeated, EXIF does not turn it.
+    """Return an image as (H, W, 3) uint8 in BGR; grey images are repeated, EXIF rotation is ignored.
 
-    MMCV's pipelines turn images by their EXIF entry, and no label map with them: here pixels stay where
-    they are in the file, so that results lie over it.
+    MMCV's pipelines rotate images by their EXIF entry, but not the label maps. Here pixels keep their
+    positions in the file, so that results fit the file.
 
     Raises:
-        ImageError: It cannot be read, or an array has another form.
+        ImageError: The image cannot be read, or an array has another form.
     """
     if isinstance(source, np.ndarray):
         if source.ndim == 2:

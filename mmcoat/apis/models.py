@@ -24,7 +24,7 @@ _SHORT = {
 
 
 def find(config: str | Path | Config, checkpoint: str | None) -> tuple[Config, str | None]:
-    """Return the config and the checkpoint that are meant.
+    """Return the config and the checkpoint for the arguments.
 
     Args:
         config: A config, its path, the name of one of mmcoat's, or the name of a published file
@@ -82,7 +82,7 @@ def build(cfg: Config, checkpoint: str | None) -> tuple[nn.Module, dict[str, Any
     """Return the model in evaluation mode, and what is known of its classes.
 
     Args:
-        cfg: A whole config; left as it is.
+        cfg: A whole config; not changed.
         checkpoint: Loaded strictly. None leaves random weights: for tests and timing.
 
     Raises:
@@ -91,7 +91,7 @@ def build(cfg: Config, checkpoint: str | None) -> tuple[nn.Module, dict[str, Any
     cfg = cfg.copy()
     runs.fit_to_devices(cfg)
     settings = cfg.model
-    inner = settings.get('module', settings)  # of a test-time augmentation
+    inner = settings.get('module', settings)  # the model inside a test-time augmentation
     if inner.get('backbone'):
         inner.backbone.init_cfg = None  # the checkpoint holds the backbone, too
     inner.init_cfg = None
@@ -105,7 +105,7 @@ def build(cfg: Config, checkpoint: str | None) -> tuple[nn.Module, dict[str, Any
 
 
 def _dataset_meta(cfg: Config) -> dict[str, Any]:
-    """Return the classes and colours of the config's data set: its own, else its type's."""
+    """Return the data set's classes and colours: those in the config, else those of its type."""
     for dataset in runs.datasets(cfg, ('test', 'val', 'train')):
         kind = dataset.type
         if isinstance(kind, str):
@@ -144,7 +144,7 @@ def _without_loading(steps: list) -> list:
 
 
 def reads_float(cfg: Config) -> bool:
-    """Say whether the config's pipeline turns images into float32 when it reads them."""
+    """Return whether the config's pipeline converts images to float32 when it reads them."""
     steps = next(
         (d.pipeline for d in runs.datasets(cfg, ('test', 'val'))), cfg.get('test_pipeline', [])
     )
@@ -152,7 +152,7 @@ def reads_float(cfg: Config) -> bool:
 
 
 def choose_device(device: str) -> torch.device:
-    """Return the device that is meant; ``'auto'`` takes a GPU where there is one.
+    """Return the device; ``'auto'`` is a GPU if there is one.
 
     Raises:
         UsageError: There is no such device.
@@ -171,9 +171,9 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device, task: str) -> str:
-    """Return the precision that is meant; ``'auto'`` takes bf16 where the processor computes in it.
+    """Return the precision; ``'auto'`` is bf16 if the processor supports it.
 
-    Detectors stay in fp32: their boxes are pixels, for which eight bits of digits are few.
+    Detectors stay in fp32: their boxes are in pixels, for which bf16's eight bits are not precise enough.
 
     Raises:
         UsageError: Unknown, or fp16 on a CPU.

@@ -1,4 +1,4 @@
-"""What an inferencer gives for an image: the task's own fields, a picture, and files."""
+"""The results of an inferencer for an image: the task's own fields, a picture, and files."""
 
 import math
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ MOST_DRAWN = 16_000_000  # pixels of an overlay
 
 @dataclass
 class Result:
-    """What all results share.
+    """Base class of all results.
 
     Attributes:
         name: Stem under which files are saved.
@@ -41,7 +41,7 @@ class Result:
 
         Args:
             opacity: Of the colours, from 0 to 1.
-            legend: Whether classes are listed beside the image, where the task has such a list.
+            legend: Whether classes are listed beside the image, if the task has such a list.
         """
         raise NotImplementedError
 
@@ -49,7 +49,7 @@ class Result:
         """Return the result with these classes only.
 
         Raises:
-            UsageError: A class that the model does not have; the nearest name is given.
+            UsageError: The model does not have a class; the message has the nearest name.
         """
         unknown = [name for name in classes if name not in self.classes]
         if unknown:
@@ -79,7 +79,7 @@ class Result:
             opacity: Of the colours in the overlay.
 
         Raises:
-            UsageError: A kind that this task has not.
+            UsageError: This task does not have a kind.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ class SegmentationResult(Result):
     kinds: ClassVar[tuple[str, ...]] = ('overlay', 'png', 'npz')
 
     def plot(self, opacity: float = 0.5, legend: bool = True) -> np.ndarray:
-        """Return the image under its coloured label map; what exceeds 16 megapixels is drawn smaller."""
+        """Return the image under its coloured label map; images above 16 megapixels are drawn smaller."""
         step = math.isqrt((self.label_map.size - 1) // MOST_DRAWN) + 1
         image = np.ascontiguousarray(self.image[::step, ::step])
         labels = np.ascontiguousarray(self.label_map[::step, ::step])
@@ -147,7 +147,7 @@ class SegmentationResult(Result):
 
 @dataclass
 class DetectionResult(Result):
-    """Boxes, with masks in instance segmentation, the best first.
+    """Boxes, best first; in instance segmentation also masks.
 
     Attributes:
         boxes: (N, 4), x1 y1 x2 y2 in pixels of the image.

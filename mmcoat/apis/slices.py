@@ -1,7 +1,7 @@
-"""Detections of overlapping tiles of one image, put together: an object across a seam becomes one.
+"""Join the detections of overlapping tiles of one image: an object across a seam becomes one object.
 
-The rule is that of SAHI (Akyol et al. 2022): of two objects of a class the one with the lower score joins the
-other where they share more than half of the smaller box; the box then covers both, and so does the mask.
+The rule is that of SAHI (Akyol et al. 2022). If two objects of a class share more than half of the smaller
+box, the one with the lower score is merged into the other; then box and mask cover both.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ MOST_MASK_BYTES = 4 * 2**30
 
 @dataclass
 class Detections:
-    """What was found in one part of an image.
+    """The detections in one part of an image.
 
     Attributes:
         boxes: (N, 4), x1 y1 x2 y2 in pixels of the part.
@@ -34,7 +34,7 @@ class Detections:
 
 
 def places(length: int, size: int, overlap: int) -> list[tuple[int, int]]:
-    """Return (start, stop) of tiles that cover ``length`` pixels evenly and overlap at least so."""
+    """Return (start, stop) of tiles that cover ``length`` pixels evenly with at least this overlap."""
     if length <= size:
         return [(0, length)]
     count = -(-(length - overlap) // (size - overlap))
@@ -84,7 +84,7 @@ def _groups(boxes: np.ndarray, labels: np.ndarray, most_shared: float) -> list[l
             continue
         free[i] = False
         group = [i]
-        while True:  # against the box as it has grown: a long object lies in more than two tiles
+        while True:  # compare with the grown box: a long object lies in more than two tiles
             rivals = np.flatnonzero(free & (labels == labels[i]))
             joining = rivals[_shared(boxes[i], boxes[rivals]) > most_shared]
             if not len(joining):
@@ -107,7 +107,7 @@ def _shared(box: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def _pieces(part: Detections) -> list[tuple[int, int, np.ndarray]]:
-    """Return (y, x, mask) of each object, the mask cut to what is set of it."""
+    """Return (y, x, mask) of each object; the mask is cut to its true pixels."""
     found = []
     for mask in [] if part.masks is None else part.masks:
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))

@@ -1,8 +1,8 @@
 """Segment images of any size tile by tile, with memory bounded by a row of tiles' seams.
 
-Tiles overlap, and each fades into its neighbour over the middle of the overlap with a cosine window whose
-two sides add up to one: no pixel sees a hard edge. A label is decided as soon as all tiles that see its
-pixel are done, so that scores never exist for the whole image.
+Tiles overlap, and neighbours are blended in the middle of the overlap with cosine weights that add up to one,
+so there are no hard edges. A label is set as soon as all tiles with its pixel are done, so that scores never
+exist for the whole image.
 """
 
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from mmcoat.errors import UsageError
 
 @dataclass(frozen=True)
 class Span:
-    """Where a tile lies along one axis, in pixels.
+    """Position of a tile along one axis, in pixels.
 
     Attributes:
         start: First pixel that the model sees.
-        stop: After the last one.
+        stop: One after the last pixel that the model sees.
         low: First pixel to whose label the tile contributes.
-        high: After the last one.
+        high: One after the last such pixel.
         fade_in: Pixels from ``low`` over which its weight rises from 0 to 1.
         fade_out: Pixels before ``high`` over which it falls to 0.
     """
@@ -95,11 +95,11 @@ def segment_tiles(
     """Return the label map of an image, tile by tile.
 
     Args:
-        image: (H, W, channels); a memory map serves, only tiles of it are read.
-        predict: Gives the class scores (classes, h, w) of a tile (h, w, channels); one channel means binary
+        image: (H, W, channels); may be a memory map, because only tiles of it are read.
+        predict: Returns the class scores (classes, h, w) of a tile (h, w, channels); one channel means binary
             scores, positive for class 1.
         plan: Size and overlap of the tiles.
-        labels: Where the result goes, (H, W) of an integer type, for example a memory map; made when None.
+        labels: Array for the result, (H, W) of an integer type, for example a memory map; None creates one.
         progress: Called with (tiles done, tiles in all).
 
     Returns:
@@ -133,7 +133,7 @@ def segment_tiles(
 
 
 def _weighted(predict: Callable, image: np.ndarray, row: Span, column: Span) -> Tensor:
-    """Return the faded scores of what a tile contributes to, (classes, row.high - row.low, ...)."""
+    """Return a tile's weighted scores where it contributes, (classes, row.high - row.low, ...)."""
     tile = np.ascontiguousarray(image[row.start : row.stop, column.start : column.stop])
     scores = predict(tile).float().cpu()
     scores = scores[
@@ -146,13 +146,13 @@ def _weighted(predict: Callable, image: np.ndarray, row: Span, column: Span) -> 
 
 
 def _own_columns(scores: Tensor, column: Span) -> tuple[slice, slice]:
-    """Columns that no earlier tile of the row has settled: in ``scores``, and in the image."""
+    """Return the columns that no earlier tile of the row has written: in ``scores``, and in the image."""
     first = column.fade_in
     return slice(first, scores.shape[2]), slice(column.low + first, column.high)
 
 
 def _add_above(scores: Tensor, above: Tensor, row: Span, column: Span) -> None:
-    """Add what the row above has left; columns at the left seam came with the tile on the left."""
+    """Add the scores of the row above; the tile on the left has already added those at the left seam."""
     inner, outer = _own_columns(scores, column)
     scores[:, : row.fade_in, inner] += above[:, :, outer]
 

@@ -13,7 +13,7 @@ SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm')
 
 
 def is_video(path: str | Path) -> bool:
-    """Say whether a path is a video's, by its suffix."""
+    """Return whether a path is a video, by its suffix."""
     return Path(path).suffix.lower() in SUFFIXES
 
 
@@ -21,11 +21,11 @@ class VideoReader:
     """The frames of a file, one after another.
 
     Args:
-        path: Whatever OpenCV's build decodes.
+        path: A file that this build of OpenCV can decode.
 
     Attributes:
         fps: Frames per second.
-        count: Number of frames as the file states it, 0 where it does not.
+        count: Number of frames according to the file, 0 if it does not state it.
 
     Raises:
         ImageError: It is missing, or not a video that OpenCV reads.
@@ -55,8 +55,8 @@ class VideoReader:
 class VideoWriter:
     """Writes frames to an MP4 file; the size is the first frame's, others are cut or padded to it.
 
-    It writes beside the file and renames at the end, so that an interrupted run leaves no half video under
-    its name.
+    It writes a temporary file and renames it at the end, so that an interrupted run leaves no incomplete
+    video.
 
     Args:
         path: The file, ``.mp4``.

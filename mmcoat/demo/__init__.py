@@ -1,1 +1,1 @@
-"""The demos: draw a data set, train on it, show what was learnt. Only tools import this room."""
+"""The demos: draw a data set, train on it, show the results. Only tools import this package."""

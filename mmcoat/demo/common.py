@@ -1,4 +1,4 @@
-"""What all demos share: draw a data set, train a real config on it from scratch, evaluate, draw."""
+"""Code that all demos share: draw a data set, train a real config on it from scratch, evaluate, draw."""
 
 import argparse
 import contextlib
@@ -27,16 +27,16 @@ from .pictures import draw_curves
 
 @dataclass
 class DemoOptions:
-    """What a demo may change of its config, and the size of its data set.
+    """The settings of a demo's config that may change, and the size of its data set.
 
     Args:
         work_dir: Where data, logs, weights and pictures go.
         iterations: Training steps.
         batch_size: Images per step.
         train_images: Scenes to train on.
-        val_images: Scenes to evaluate on; none of them is seen in training.
+        val_images: Scenes to evaluate on; they are not in the training set.
         lr: Highest learning rate.
-        seed: Of scenes and training.
+        seed: Seed of scenes and training.
     """
 
     work_dir: str
@@ -48,7 +48,7 @@ class DemoOptions:
     seed: int = 0
 
     def check(self) -> None:
-        """Raise a UsageError for what cannot be trained; the rest is checked where scenes are drawn."""
+        """Raise a UsageError for invalid training options; the others are checked when scenes are drawn."""
         for name in ('iterations', 'batch_size', 'lr'):
             if getattr(self, name) <= 0:
                 raise UsageError(f'{name} must be above 0, got {getattr(self, name)}')
@@ -67,14 +67,14 @@ def add_demo_arguments(parser: argparse.ArgumentParser, default: DemoOptions) ->
 
 
 class Demo:
-    """One demo; a subclass says what differs between the tasks.
+    """One demo; subclasses define the differences between the tasks.
 
     Args:
         options: Sizes and schedule.
     """
 
     config_name: str
-    warmup_part: int  # one in so many steps warms up
+    warmup_part: int  # the warm-up is one step in this many
     draw_scenes: Callable[[Runner, Path], None]  # predictions beside the truth
 
     def __init__(self, options: DemoOptions) -> None:
@@ -89,7 +89,7 @@ class Demo:
         raise NotImplementedError
 
     def adapt(self, cfg: Config) -> None:
-        """Override what only this task's config has: sizes and evaluation."""
+        """Override the settings that only this task's config has: sizes and evaluation."""
         raise NotImplementedError
 
     def evaluate(self, runner: Runner) -> dict[str, float]:
@@ -101,7 +101,7 @@ class Demo:
         raise NotImplementedError
 
     def example(self) -> Path:
-        """Return an image that was not trained on, with something to find in it."""
+        """Return an image with objects that was not in the training."""
         raise NotImplementedError
 
     def config(self) -> Config:
@@ -167,7 +167,7 @@ def build_runner(cfg: Config) -> Runner:
     """Build the runner with a quiet terminal; the log file in the work dir holds everything."""
     warnings.filterwarnings('ignore', category=UserWarning, module='mm(cv|det|seg|engine)')
     cfg.log_level = 'ERROR'
-    with contextlib.redirect_stdout(io.StringIO()):  # OneDL prints that a sibling is not installed
+    with contextlib.redirect_stdout(io.StringIO()):  # OneDL prints which packages are missing
         runner = Runner.from_cfg(cfg)
         _ = runner.train_loop, runner.val_loop  # builds the data sets
     runner.logger.setLevel(logging.INFO)
@@ -194,7 +194,7 @@ class History(Hook):
     def __init__(self, iterations: int):
         self.iterations = iterations
         self.losses: list[float] = []
-        self.scores: list[tuple[int, float]] = []  # (step, mIoU), where there is one in training
+        self.scores: list[tuple[int, float]] = []  # (step, mIoU), if it is measured in training
         self.start = 0.0
 
     def before_train(self, runner: Runner) -> None:
@@ -225,7 +225,7 @@ class History(Hook):
 
 
 def say(text: str, end: str = '\n') -> None:
-    """Write to the terminal at once."""
+    """Write to the terminal immediately."""
     sys.stdout.write(text + end)
     sys.stdout.flush()
 
@@ -238,6 +238,6 @@ def _tool(name: str) -> Path:
 
 
 def _short(path: str | Path) -> str:
-    """Return a path below the current folder without that folder, any other as it is."""
+    """Return a path below the current folder relative to it, and any other path unchanged."""
     text, here = str(path), os.getcwd() + os.sep
     return text.removeprefix(here)

@@ -71,7 +71,7 @@ class DetectionDemo(Demo):
         )
 
     def _set_scale(self, cfg: Config) -> None:
-        """Bring all scales from 800 x 1333 to the scenes' size; the pipelines keep their steps."""
+        """Change all scales from 800 x 1333 to the scenes' size; the steps of the pipelines stay the same."""
         width, height = self.size
         pending = [step for dataset in runs.datasets(cfg) for step in dataset.pipeline]
         while pending:
@@ -86,7 +86,7 @@ class DetectionDemo(Demo):
                 step.scale = self.size
 
     def evaluate(self, runner: Runner) -> dict[str, float]:
-        """Return the scores in ``METRICS``; the log file, not the terminal, gets pycocotools' tables."""
+        """Return the scores in ``METRICS``; pycocotools' tables go to the log file, not to the terminal."""
         with contextlib.redirect_stdout(io.StringIO()) as tables:
             metrics = runner.val()
         runner.logger.info(tables.getvalue())

@@ -24,7 +24,7 @@ COLOURS = {
 
 
 def draw_curves(losses: list[float], scores: list[tuple[int, float]], path: Path) -> None:
-    """Draw the training loss, smoothed too, and beside it the mIoU where it was measured in training."""
+    """Draw the training loss, also smoothed, and beside it the mIoU if it was measured in training."""
     panels = 2 if scores else 1
     figure, axes = plt.subplots(
         1, panels, figsize=(3.2 + 3.2 * panels, 3.6), squeeze=False, layout='constrained'
@@ -119,7 +119,7 @@ def draw_detections(runner: Runner, path: Path, count: int = 6) -> None:
 
 
 def _found(runner: Runner, index: int, names: tuple[str, ...]) -> list[Found]:
-    """Return the objects that were found with a fair score."""
+    """Return the objects that were found with a sufficient score."""
     objects = _predict(runner, index).pred_instances.cpu().numpy()
     fields = (objects.bboxes, objects.masks, objects.labels, objects.scores)
     return [
@@ -146,7 +146,7 @@ def _draw(axis: plt.Axes, image: np.ndarray, objects: list[Found], title: str) -
     axis.imshow(image)
     axis.set_title(title, fontsize=8)
     for item in objects:
-        colour = COLOURS.get(item.name, (0, 0, 0, 1))  # black: a class that no scene shows
+        colour = COLOURS.get(item.name, (0, 0, 0, 1))  # black: a class that is in no scene
         layer = np.zeros((*item.mask.shape, 4))
         layer[item.mask] = (*colour[:3], 0.5)
         axis.imshow(layer)
@@ -175,7 +175,7 @@ def _predict(runner: Runner, index: int) -> Any:
 
 
 def _spread(places: range | list[int], count: int) -> list[int]:
-    """Return ``count`` of the places, or all that there are, at even distances."""
+    """Return ``count`` evenly spaced places, or all if there are fewer."""
     picked = np.linspace(0, len(places) - 1, min(count, len(places))).astype(int)
     return [places[n] for n in picked]
 

@@ -1,4 +1,4 @@
-"""The segmentation demo: ADE20K's layout, UperNet, the mean IoU over the classes that are there."""
+"""The segmentation demo: ADE20K's layout, UperNet, the mean IoU over the classes present."""
 
 from dataclasses import dataclass
 from pathlib import Path

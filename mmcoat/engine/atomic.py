@@ -1,4 +1,4 @@
-"""MMEngine's access to local files, for files that are there whole or not at all."""
+"""MMEngine's access to local files, with files that are complete or do not exist."""
 
 from pathlib import Path
 

@@ -1,6 +1,7 @@
 """Export: from a config and a checkpoint to a program that runs without mmcoat and without OpenMMLab.
 
-Nothing here is imported before it is asked for: ONNX, OpenVINO and NNCF come with the extra ``export``.
+Optional packages are imported only when they are used: ONNX, OpenVINO and NNCF come with the extra
+``export``.
 """
 
 from .errors import ExportError, VerificationError

@@ -1,8 +1,8 @@
-"""int8: ranges measured on a folder of images, for the layers that gain from it.
+"""int8: measure ranges on a folder of images, and quantise the layers that gain from it.
 
-Convolutions and linear layers are quantised, weights per channel. All else stays in float: softmax and its
-sums, norms, activations, residual sums, resizing, and the attention's products of two activations, whose
-ranges depend on the image.
+Convolutions and linear layers are quantised, with weights per channel. Everything else stays in float:
+softmax and its sums, norms, activations, residual sums, resizing, and the attention's products of two
+activations, whose ranges depend on the image.
 """
 
 import tempfile
@@ -25,7 +25,7 @@ MOST_IMAGES = 64
 
 
 class Reader:
-    """Hands images out, as onnxruntime's quantiser asks for them.
+    """Give images to onnxruntime's quantiser, in the form that it requires.
 
     Args:
         images: One batch (1, 3, H, W) each.
@@ -45,13 +45,13 @@ def read_images(
 ) -> list[np.ndarray]:
     """Return the images of a folder as the program takes them, at most ``MOST_IMAGES``, evenly chosen.
 
-    They go through the config's test pipeline, which gives them the size that the model is used at.
+    They go through the config's test pipeline, which gives them the size at which the model is used.
 
     Args:
         folder: Images.
         cfg: Has the test pipeline and the preprocessor.
-        size: Height and width that the program fixes; None where any will do.
-        raw: Whether the program takes RGB in uint8, and not normalised images.
+        size: Fixed height and width of the program; None if any size is allowed.
+        raw: Whether the program takes RGB in uint8 instead of normalised images.
 
     Raises:
         ImageError: The folder has no image, or one cannot be read.
@@ -108,7 +108,7 @@ def quantise(model: Any, images: list[np.ndarray]) -> Any:
             per_channel=True,
             activation_type=tools.QuantType.QUInt8,
             weight_type=tools.QuantType.QInt8,
-            # keys and residual branches are read in float as they come out of a linear layer
+            # keys and residual branches are read in float, directly from a linear layer
             extra_options={'OpTypesToExcludeOutputQuantization': ['Gemm', 'MatMul']},
         )
         return onnx.load(target)

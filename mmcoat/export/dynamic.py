@@ -1,8 +1,8 @@
-"""Modules that keep the sizes of the example when they are traced, and what takes their place.
+"""Modules that fix the sizes of the example when they are traced, and their replacements.
 
-An exported program must be right at every size that it accepts. Three modules of the heads are not:
-MMSegmentation's ``Upsample`` computes its size through floats, which a trace turns into constants, without an
-error; adaptive pooling has no form for unknown sizes; and a question about sizes is answered while tracing.
+An exported program must be correct at every size that it accepts. Three things in the heads prevent this.
+MMSegmentation's ``Upsample`` computes its size with floats, which tracing silently turns into constants.
+Adaptive pooling has no form for unknown sizes. And a condition on sizes is decided while tracing.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ TESTED_HEADS = ('DAFormerHead', 'FPNHead', 'SegformerHead', 'UNetHead', 'UPerHea
 
 
 class ExactUpsample(nn.Module):
-    """Enlarge (B, C, H, W) by a whole factor, computed in whole numbers.
+    """Enlarge (B, C, H, W) by an integer factor, computed with integers.
 
     Args:
         factor: Factor of height and width.
@@ -57,10 +57,10 @@ class ExactPool(nn.Module):
 
 
 class ExactUpBlock(nn.Module):
-    """UNetHead's step without its question whether two sizes are the same, which fixes the answer.
+    """UNetHead's step without its check whether two sizes are equal, which tracing would fix.
 
     Args:
-        block: The step; a map that has the size already is resized to itself.
+        block: The step; a map that already has the size is resized to the same size.
     """
 
     def __init__(self, block: nn.Module):
@@ -87,10 +87,10 @@ def bin_weights(length: int, bins: int, like: Tensor) -> Tensor:
 
 
 def make_dynamic(part: nn.Module) -> None:
-    """Replace, in place, the modules that would keep the sizes of the example.
+    """Replace, in place, the modules that would fix the sizes of the example.
 
     Raises:
-        ExportError: A head that was not tested, or a module for which there is no exact form.
+        ExportError: A head was not tested, or there is no exact form of a module.
     """
     for module in part.modules():
         head = getattr(module, 'decode_head', None)

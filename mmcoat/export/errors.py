@@ -1,4 +1,4 @@
-"""What can go wrong while exporting, and what is missing."""
+"""The errors of the export, and the import of optional packages."""
 
 import importlib
 from types import ModuleType
@@ -7,11 +7,11 @@ from mmcoat.errors import UsageError
 
 
 class ExportError(UsageError):
-    """What is asked for cannot be exported; the message says what can."""
+    """The request cannot be exported; the message says what can be."""
 
 
 class VerificationError(UsageError):
-    """The written program does not give PyTorch's numbers; the message says by how much."""
+    """The written program's numbers differ from PyTorch's; the message says by how much."""
 
 
 def require(name: str, purpose: str) -> ModuleType:

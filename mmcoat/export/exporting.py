@@ -1,4 +1,4 @@
-"""The whole way: build, load, trace, translate, write, verify."""
+"""The whole export: build, load, trace, translate, write, verify."""
 
 import contextlib
 import copy
@@ -31,17 +31,17 @@ SCOPES = dict(segmentation='mmseg', detection='mmdet', classification='mmpretrai
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is exported, and how.
+    """The options of an export.
 
     Attributes:
         format: ``'onnx'``, ``'torch-export'`` or ``'openvino'``.
         part: ``'model'`` (segmentors and classifiers), ``'neck'`` (backbone and neck) or ``'backbone'``.
         dynamic: Axes of any size: ``'batch'``, ``'height'``, ``'width'``. With height or width the batch is
-            open, too: a trace with a batch of 1 asks questions about sizes that it cannot answer for all.
+            dynamic too, because a trace with a batch of 1 fixes conditions on sizes.
         precision: ``'fp32'``, ``'fp16'`` or ``'int8'``.
-        output: Of a whole model, ``'logits'`` or ``'labels'``.
+        output: Output of a whole model, ``'logits'`` or ``'labels'``.
         preprocess: Take RGB images, uint8, and normalise them inside.
-        shape: Height and width, where these are not dynamic; None for the task's usual ones.
+        shape: Height and width if they are not dynamic; None for the usual size of the task.
         calibration: Folder of images, for int8.
         verify: Compare with PyTorch afterwards.
     """
@@ -94,11 +94,11 @@ def export_model(
         options: What and how.
 
     Returns:
-        What the verification found, one entry per shape; nothing where none was asked for.
+        The results of the verification, one entry per shape; empty without verification.
 
     Raises:
-        ExportError: What is asked for cannot be exported.
-        VerificationError: The program was written, and differs from PyTorch.
+        ExportError: The request cannot be exported.
+        VerificationError: The program was written, but differs from PyTorch.
     """
     path = Path(path)
     if path.suffix != ENDINGS[options.format]:
@@ -123,7 +123,7 @@ def export_model(
     traced_shape = tuple(image.shape)
     shapes = verify.other_shapes(traced_shape, options.dynamic, smallest)
     images = [verify.draw_images(s, options.preprocess, i + 1) for i, s in enumerate(shapes)]
-    if photos:  # ranges of int8 are those of photos, not of noise
+    if photos:  # ranges of int8 were measured on photos, not on noise
         images = [torch.from_numpy(x) for x in photos[:3]]
     tolerance = verify.TOLERANCES.get(options.precision, 0.0)
     run = verify.load(path)
@@ -143,7 +143,7 @@ def _calibration_images(cfg: Config, options: ExportOptions, image: Tensor) -> l
 def _parts(
     model: nn.Module, task: str, cfg: Config, options: ExportOptions
 ) -> tuple[nn.Module, Labels | None]:
-    """Return the part, which gives scores or maps, and for whole models the same part with labels."""
+    """Return the part with scores or maps as output, and for whole models also the part with labels."""
     part = build_part(model, task, options.part)
     if options.preprocess:
         part = WithPreprocessing(part, Preprocessing.of(cfg))
@@ -154,7 +154,7 @@ def _parts(
 
 
 def _example(options: ExportOptions, task: str) -> Tensor:
-    """Return the batch that is traced; open axes get sizes that differ from each other, and from 1."""
+    """Return the batch for tracing; dynamic axes get sizes that differ from each other and from 1."""
     height, width = options.shape or SHAPES[SCOPES[task]]
     if 'width' in options.dynamic and height == width:
         width += 64
@@ -165,7 +165,7 @@ def _example(options: ExportOptions, task: str) -> Tensor:
 def _metadata(
     cfg: Config, meta: dict[str, Any], task: str, options: ExportOptions, smallest: int
 ) -> dict[str, Any]:
-    """Return what a program needs to be used without its config, for its file: JSON values only."""
+    """Return the metadata with which a program can be used without its config: JSON values only."""
     entry = dict(
         mmcoat=__version__,
         task=task,
@@ -178,7 +178,7 @@ def _metadata(
         classes=list(meta.get('classes') or ()),
         palette=[list(map(int, colour)) for colour in meta.get('palette') or ()],
     )
-    with contextlib.suppress(ExportError):  # a config without normalisation
+    with contextlib.suppress(ExportError):  # the config may have no normalisation
         entry['preprocessing'] = asdict(Preprocessing.of(cfg))
     return entry
 

@@ -17,9 +17,9 @@ from .errors import ExportError, require
 from .torch_export import AXES
 
 OPSET = 18
-KEY = 'mmcoat'  # of the metadata, which are JSON
+KEY = 'mmcoat'  # key of the metadata, which are JSON
 LARGEST = 2**31 - 1  # bytes of one protobuf
-# In half precision sums over many tokens lose digits or leave the range: they stay in float.
+# Sums over many tokens stay in float, because in half precision they would lose digits or overflow.
 KEEP_FLOAT = (
     'Exp',
     'LayerNormalization',
@@ -38,7 +38,7 @@ def translate(program: ExportedProgram, names: list[str], dynamic: tuple[str, ..
     Args:
         program: A traced part with one input.
         names: Names of the outputs.
-        dynamic: Names of its open axes; they become the names of the model's dimensions.
+        dynamic: Names of its dynamic axes; they become the names of the model's dimensions.
 
     Raises:
         ExportError: The packages are missing, or the model is too large for one file.
@@ -63,7 +63,7 @@ def translate(program: ExportedProgram, names: list[str], dynamic: tuple[str, ..
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporter says about torchvision, which is not needed, off the terminal."""
+    """Hide the exporter's messages about torchvision, which is not needed."""
     logger = logging.getLogger('torch.onnx')
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -86,11 +86,11 @@ def _name_axes(model: Any, dynamic: tuple[str, ...]) -> None:
 
 
 def to_half(model: Any) -> Any:
-    """Return the model with weights and most operations in float16; inputs and outputs stay as they are."""
+    """Return the model with weights and most operations in float16; inputs and outputs do not change."""
     half = require('onnxruntime.transformers.float16', 'half precision')
     tools = require('onnxruntime.transformers.onnx_model', 'half precision')
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # of weights below the smallest float16
+        warnings.simplefilter('ignore')  # warnings about weights below the smallest float16
         converted = half.convert_float_to_float16(
             model, keep_io_types=True, op_block_list=[*half.DEFAULT_OP_BLOCK_LIST, *KEEP_FLOAT]
         )
@@ -99,7 +99,7 @@ def to_half(model: Any) -> Any:
 
 
 def write(model: Any, path: Path, metadata: Mapping[str, Any]) -> None:
-    """Write the model whole or not at all, with its metadata as JSON under ``mmcoat``."""
+    """Write the model completely or not at all, with its metadata as JSON under ``mmcoat``."""
     onnx = require('onnx', 'the export to ONNX')
     onnx.helper.set_model_props(model, {KEY: json.dumps(metadata)})
     onnx.checker.check_model(model)

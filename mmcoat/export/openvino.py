@@ -10,7 +10,7 @@ from typing import Any
 from .errors import require
 
 KEY = 'mmcoat'
-# Processors with AMX compute in bfloat16 unless they are told not to.
+# Processors with AMX compute in bfloat16 by default.
 EXACT = {'INFERENCE_PRECISION_HINT': 'f32'}
 
 
@@ -26,7 +26,7 @@ def convert(model: Any) -> Any:
 def write(model: Any, path: Path, metadata: Mapping[str, Any], half: bool) -> None:
     """Write the graph and the weights; ``half`` stores the weights in float16.
 
-    The weights' file takes its place first: a graph never stands beside weights that are not its own.
+    The weights' file is put in place first, so that a graph is never beside the weights of another graph.
     """
     openvino = require('openvino', 'the export to OpenVINO')
     model.set_rt_info(json.dumps(metadata), [KEY])

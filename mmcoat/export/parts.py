@@ -14,7 +14,7 @@ from .errors import ExportError
 
 
 class Features(nn.Module):
-    """A backbone, and the neck where one is wanted.
+    """A backbone, optionally with its neck.
 
     Args:
         backbone: Gives a tuple of maps.
@@ -26,7 +26,7 @@ class Features(nn.Module):
         self.backbone, self.neck = backbone, neck
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, 3, H, W) -> maps (B, C, h, w), the finest first."""
+        """Images (B, 3, H, W) -> maps (B, C, h, w), finest first."""
         maps = self.backbone(image)
         return tuple(maps if self.neck is None else self.neck(maps))
 
@@ -72,7 +72,7 @@ class Labels(nn.Module):
 
     Args:
         part: Gives scores (B, classes, ...).
-        threshold: Probability from which a single class is there; mmseg's heads of one channel have one.
+        threshold: Probability above which a single class is present; mmseg's heads with one channel have it.
     """
 
     def __init__(self, part: nn.Module, threshold: float | None):
@@ -92,14 +92,14 @@ class Labels(nn.Module):
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What the config's preprocessor does to an RGB image.
+    """The config's preprocessing of an RGB image.
 
     Attributes:
-        mean: Per channel, in the order that the network takes.
-        std: Likewise.
+        mean: Mean of each channel, in the order of the network.
+        std: Standard deviation of each channel, in the same order.
         rgb: Whether the network takes RGB; else BGR.
-        divisor: The model is tested with height and width padded to a multiple of it, at the bottom and at
-            the right. Programs take any size; who wants the same numbers pads.
+        divisor: In tests, height and width are padded to a multiple of it, at the bottom and right. Programs
+            accept any size; pad the image to get the same numbers.
         pad_value: Value of that border, after normalisation.
     """
 
@@ -114,7 +114,7 @@ class Preprocessing:
         """Read it from a config.
 
         Raises:
-            ExportError: The config normalises nothing, or other channels than three.
+            ExportError: The config does not normalise, or not with three channels.
         """
         given: Mapping[str, Any] = (
             cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
@@ -139,7 +139,7 @@ class Preprocessing:
 
 
 class WithPreprocessing(nn.Module):
-    """Normalise inside the program: it takes RGB images as they are read, uint8.
+    """Normalise inside the program, so that it takes unchanged RGB images, uint8.
 
     Args:
         part: Takes normalised images.
@@ -151,12 +151,12 @@ class WithPreprocessing(nn.Module):
         self.part, self.preprocessing = part, preprocessing
 
     def forward(self, image: Tensor) -> Any:
-        """RGB (B, 3, H, W), uint8 -> what the part gives."""
+        """RGB (B, 3, H, W), uint8 -> the output of the part."""
         return self.part(self.preprocessing.apply(image))
 
 
 def build_part(model: nn.Module, task: str, part: str) -> nn.Module:
-    """Return the part in evaluation mode, with weights of its own.
+    """Return the part in evaluation mode, with its own copy of the weights.
 
     Args:
         model: Of one of the three toolboxes.
@@ -191,7 +191,7 @@ def _whole(model: nn.Module, task: str) -> nn.Module:
     from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 
     head = type(model.decode_head)
-    # a head that predicts otherwise gives queries, or refines points; what its forward gives are no scores
+    # a head with its own predict returns queries or refines points; its forward does not return scores
     if getattr(head, 'predict', None) is not BaseDecodeHead.predict:
         raise ExportError(
             f'{head.__name__} gives something other than scores per pixel; take --part backbone'

@@ -1,4 +1,4 @@
-"""Trace a part with torch.export, which the other formats start from, and write it as ``.pt2``."""
+"""Trace a part with torch.export (the first step of all formats), and write it as ``.pt2``."""
 
 import contextlib
 import io
@@ -24,8 +24,8 @@ EXTRA_FILE = 'mmcoat.json'
 def smallest_side(part: nn.Module, image: Tensor) -> int:
     """Return the smallest height and width of a program with dynamic sizes.
 
-    The coarsest map must have two positions along a side there: torch.export takes sizes of 0 and 1 for
-    another program.
+    The coarsest map must then have at least two positions along a side, because torch.export makes a
+    different program for sizes of 0 and 1.
     """
     with torch.inference_mode():
         maps = part(image)
@@ -38,7 +38,7 @@ def smallest_side(part: nn.Module, image: Tensor) -> int:
 def trace(
     part: nn.Module, image: Tensor, dynamic: tuple[str, ...], smallest: int
 ) -> ExportedProgram:
-    """Return the program of a part. While it is traced, mmcoat's reference operations run.
+    """Return the program of a part. Tracing uses mmcoat's reference operations.
 
     Args:
         part: Takes one tensor.
@@ -47,7 +47,7 @@ def trace(
         smallest: Smallest height and width.
 
     Raises:
-        ExportError: The part fixes a size that should stay open.
+        ExportError: The part fixes a size that should be dynamic.
     """
     lowest = dict(batch=1, height=smallest, width=smallest)
     dims = {AXES[name]: Dim(name, min=lowest[name]) for name in dynamic}
@@ -68,9 +68,9 @@ def trace(
 
 @contextlib.contextmanager
 def _resize_without_asking() -> Iterator[None]:
-    """Let the exchange of scales resize always: the example must not answer whether two sizes are equal.
+    """Make the exchange of scales always resize, so that tracing does not decide whether two sizes are equal.
 
-    A map that has the size already is resized to itself.
+    A map that already has the size is resized to the same size.
     """
 
     def resize(x: Tensor, size: tuple[int, int]) -> Tensor:

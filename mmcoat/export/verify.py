@@ -1,4 +1,4 @@
-"""Run a written program in its own runtime, and compare it with PyTorch at other sizes than the traced."""
+"""Run a written program in its own runtime, and compare it with PyTorch at sizes that were not traced."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from .errors import VerificationError, require
 from .openvino import EXACT
 from .parts import Labels
 
-# Largest difference of scores and maps over their standard deviation
+# Largest difference of scores and maps, divided by their standard deviation
 TOLERANCES = {'fp32': 1e-4, 'fp16': 5e-2}
-AGREEMENT = 0.95  # of the labels, where the program is of int8
+AGREEMENT = 0.95  # share of equal labels that an int8 program needs
 Run = Callable[[np.ndarray], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One image, or batch, in the program and in PyTorch.
+    """Comparison of the program with PyTorch for one image or batch.
 
     Attributes:
-        shape: Of the batch of images.
-        error: Largest difference of any output over its standard deviation; None for labels.
+        shape: Shape of the batch of images.
+        error: Largest difference of any output, divided by its standard deviation; None for labels.
         agreement: Share of labels that are equal; None for maps.
-        wrong: Labels that differ although PyTorch's scores leave no doubt, at this precision.
+        wrong: Number of labels that differ although PyTorch's scores are clear at this precision.
     """
 
     shape: tuple[int, ...]
@@ -50,7 +50,7 @@ def load(path: Path, exact: bool = True) -> Run:
 
     Args:
         path: ``.onnx``, ``.xml`` or ``.pt2``.
-        exact: Compute in float32 where the runtime would choose less.
+        exact: Compute in float32 even if the runtime would choose a lower precision.
     """
     if path.suffix == '.onnx':
         runtime = require('onnxruntime', 'running ONNX')
@@ -73,7 +73,7 @@ def load(path: Path, exact: bool = True) -> Run:
 def other_shapes(
     traced: tuple[int, ...], dynamic: tuple[str, ...], smallest: int
 ) -> list[tuple[int, ...]]:
-    """Return three shapes that differ from the traced one wherever they may; sides need not be even."""
+    """Return three shapes that differ from the traced one in all dynamic axes; sides may be odd."""
     shapes: list[tuple[int, ...]] = []
     for batch, height, width in ((1, 0, 37), (3, 45, 0), (1, 31, 64)):
         shapes.append(
@@ -103,10 +103,10 @@ def compare(
 
     Args:
         run: The program.
-        part: The same in PyTorch; it gives scores even where the program gives labels.
-        labels: Turns scores into labels; None where the part gives maps.
+        part: The same in PyTorch; it outputs scores even if the program outputs labels.
+        labels: Turns scores into labels; None if the part outputs maps.
         image: A batch.
-        tolerance: Difference over the standard deviation that counts as equal.
+        tolerance: Difference, divided by the standard deviation, that counts as equal.
 
     Raises:
         VerificationError: The outputs have other shapes than PyTorch's.
@@ -133,20 +133,20 @@ def compare(
 def _compare_labels(
     given: Tensor, labels: Labels, scores: Tensor, tolerance: float
 ) -> tuple[float, int]:
-    """Return the share of equal labels, and how many differ where no tie explains it."""
+    """Return the share of equal labels, and the number of differences that no tie explains."""
     equal = given == labels.of(scores)
     wrong = ~equal
-    if labels.threshold is None:  # where two classes are as good as each other, either is right
+    if labels.threshold is None:  # if two classes have equal scores, both are correct
         chosen = scores.gather(1, given.long().unsqueeze(1)).squeeze(1)
         wrong = wrong & (scores.amax(1) - chosen > 2 * tolerance * scores.std())
     return equal.float().mean().item(), int(wrong.sum())
 
 
 def check(comparisons: list[Comparison], precision: str) -> None:
-    """Raise unless a program is right.
+    """Raise an error if a program is wrong.
 
     Raises:
-        VerificationError: It is not; the message says by how much.
+        VerificationError: The program is wrong; the message says by how much.
     """
     for one in comparisons:
         if precision == 'int8':

@@ -1,8 +1,9 @@
-"""The operations that CoaT's blocks are made of, in three forms with the same functions.
+"""The operations of CoaT's blocks, in three forms with the same functions.
 
-``reference`` is the mathematics in ordinary PyTorch operations, written to be read; ``plain`` is PyTorch
-too, rearranged to be fast and to keep little for the backward pass; ``fused`` is written in Triton, for
-CUDA. The last two are tested against the first. An operation has one name, as a function and as a file.
+``reference`` is the mathematics in ordinary PyTorch operations, written for readability. ``plain`` is also
+PyTorch, rearranged to be fast and to keep little memory for the backward pass. ``fused`` is written in
+Triton, for CUDA. The last two are tested against the first. An operation has the same name as a function and
+as a file.
 """
 
 from .backend import BACKENDS, check_backend, fused_available, select

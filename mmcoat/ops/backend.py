@@ -1,4 +1,4 @@
-"""Which form of the operations runs: reference, plain or fused."""
+"""Choose the form of the operations that runs: reference, plain or fused."""
 
 from importlib.util import find_spec
 from types import ModuleType
@@ -15,7 +15,7 @@ def check_backend(backend: str) -> str:
     """Return ``backend``.
 
     Raises:
-        ValueError: It is none of ``BACKENDS``.
+        ValueError: It is not in ``BACKENDS``.
         RuntimeError: It is ``'fused'``, and this PyTorch has no CUDA or Triton is not installed.
     """
     if backend not in BACKENDS:
@@ -33,11 +33,11 @@ def fused_available(device: torch.device) -> bool:
     return device.type == 'cuda' and _triton_runs()
 
 
-_triton: bool | None = None  # not functools.cache, which torch.compile does not see through
+_triton: bool | None = None  # not functools.cache, which torch.compile cannot trace
 
 
 def _triton_runs() -> bool:
-    """Whether there is Triton, and a device of a generation that its kernels are written for."""
+    """Whether Triton is installed, and a device is new enough for the kernels."""
     global _triton
     if _triton is None:
         _triton = (
@@ -50,14 +50,14 @@ def _triton_runs() -> bool:
 
 
 def select(backend: str, x: Tensor) -> ModuleType:
-    """Return the module whose functions are to work on ``x``.
+    """Return the module whose functions process ``x``.
 
-    While a program is traced for export, the reference runs under every word: an exported program must not
-    need mmcoat's own operators. ``torch.compile`` gets what runs without it.
+    While a program is traced for export, the reference runs with every backend, because an exported program
+    must not need mmcoat's own operators. Under ``torch.compile`` the same form runs as without it.
 
     Raises:
-        RuntimeError: ``backend`` is ``'fused'``, and its operations do not take ``x``, or one failed its
-            trial on this device (``selfcheck.py``); ``'auto'`` puts the plain one in its place.
+        RuntimeError: ``backend`` is ``'fused'``, but its operations do not accept ``x``, or one failed its
+            trial on this device (``selfcheck.py``); ``'auto'`` uses the plain form instead.
     """
     if backend == 'reference' or _exporting():
         return reference
@@ -74,17 +74,17 @@ def select(backend: str, x: Tensor) -> ModuleType:
 
     if torch.compiler.is_compiling():
         if not selfcheck.any_replaced:
-            return fused  # nothing is tried within a trace
+            return fused  # no trial inside a trace
     elif x.is_meta or type(x) is not Tensor:
-        return fused  # nor with tensors that hold no numbers
+        return fused  # no trial with tensors without values
     return selfcheck.checked(fused, x, must=backend == 'fused')
 
 
 def _exporting() -> bool:
-    """Whether torch.jit.trace, torch.export or torch.onnx.export traces.
+    """Whether torch.jit.trace, torch.export or torch.onnx.export is tracing.
 
-    torch.onnx.export goes through one of the other two.
+    torch.onnx.export uses one of the other two.
     """
-    # torch 2.6 cannot tell export from compile
+    # torch 2.6 cannot distinguish export from compile
     is_exporting = getattr(torch.compiler, 'is_exporting', None)
     return torch.jit.is_tracing() or (is_exporting is not None and is_exporting())

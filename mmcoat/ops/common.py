@@ -1,4 +1,4 @@
-"""What plain and fused operations share: precision under autocast, gradients wanted or not, residual sums."""
+"""Code that plain and fused operations share: precision under autocast, need for gradients, residual sums."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -16,24 +16,24 @@ def compute_dtype(x: Tensor) -> torch.dtype:
 
 
 def wants_gradient(*tensors: Tensor) -> bool:
-    """Whether autograd records, and one of ``tensors`` needs it."""
+    """Whether autograd records operations, and one of ``tensors`` requires a gradient."""
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def opaque_wanted(x: Tensor) -> bool:
-    """Whether torch.compile should take a plain operation as it is: on CPU, without gradients.
+    """Whether torch.compile should treat a plain operation as opaque: on a CPU, without gradients.
 
-    Inductor writes the wide hidden values of an MLP to memory and reads them again, and has bias, GELU and
-    sums as passes of their own.
+    Inductor would write the wide hidden values of an MLP to memory and read them again, and run bias, GELU
+    and sums as separate passes.
     """
     return x.device.type == 'cpu' and not torch.is_grad_enabled()
 
 
 def no_autocast(x: Tensor) -> AbstractContextManager:
-    """Return a context in which operations take their inputs as they are."""
+    """Return a context in which operations use their inputs without autocast."""
     device = x.device.type
     if not torch.is_autocast_enabled(device):
-        return nullcontext()  # entering autocast's costs as much as a small operation
+        return nullcontext()  # entering autocast's context costs as much as a small operation
     return torch.autocast(device, enabled=False)
 
 
@@ -52,7 +52,7 @@ def add_branch(x: Tensor, branch: Tensor, factor: Tensor | None) -> Tensor:
 def add_branches(
     tokens: tuple[Tensor, ...], branches: tuple[Tensor, ...], factor: Tensor | None
 ) -> tuple[Tensor, ...]:
-    """Return ``add_branch`` of each tensor and its branch; all of a sample get the same factor."""
+    """Return ``add_branch`` of each tensor and its branch; all tensors of a sample get the same factor."""
     return tuple(add_branch(x, b, factor) for x, b in zip(tokens, branches, strict=True))
 
 
@@ -61,20 +61,21 @@ def rows(x: Tensor) -> Tensor:
     return x.reshape(-1, x.shape[-1])
 
 
-# Up to so many rows, one product for class tokens and image tokens together is faster than two: reading the
-# weights a second time for a handful of rows costs more than copying the rows into one tensor.
+# Up to this number of rows, one product for class tokens and image tokens together is faster than two:
+# reading the weights again for a few rows costs more than copying the rows into one tensor.
 JOINED_ROWS = 1024
 
 
 def map_rows(function: Callable[..., Tensor], *groups: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Call ``function`` on the rows of all tensors of a group at once where they are few.
+    """Call ``function`` on the rows of all tensors of a group at once if there are few rows.
 
     Args:
-        function: Takes one (..., C) tensor per group and returns (..., D), or more dimensions, row by row.
-        groups: Tuples of tensors, all of one length; ``function`` gets one of each.
+        function: Takes one (..., C) tensor per group and returns (..., D), or more dimensions; works row by
+            row.
+        groups: Tuples of tensors, all of the same length; ``function`` gets one tensor of each.
 
     Returns:
-        What it returns for each place in the groups.
+        The result of ``function`` for each position in the groups.
     """
     first = groups[0]
     if sum(t.numel() for t in first) > JOINED_ROWS * first[0].shape[-1]:

@@ -1,4 +1,4 @@
-"""The six operations as the paper has them, in ordinary PyTorch: what the other forms must equal.
+"""The six operations as in the paper, in ordinary PyTorch; the other forms must give equal results.
 
 Values and gradients of ``plain`` and ``fused`` are tested against these functions.
 """
@@ -20,7 +20,9 @@ __all__ = [
 Filters = tuple[
     list[Tensor], list[Tensor]
 ]  # weights (Cw, 1, K, K) and biases (Cw,), one per window
-Tokens = tuple[Tensor, ...]  # the class token (B, 1, C) and the image tokens (B, H, W, C), say
+Tokens = tuple[
+    Tensor, ...
+]  # for example the class token (B, 1, C) and the image tokens (B, H, W, C)
 
 
 def conv_pos_enc(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -64,14 +66,15 @@ def _norm_linear(tokens, gamma, beta, eps, weight, bias) -> Tokens:
 
 
 def pack_filters(weights: list[Tensor], biases: list[Tensor], num_heads: int) -> Filters:
-    """Return the filters of the relative position encoding as ``conv_attention`` of this form takes them.
+    """Return the filters of the relative position encoding in the format of this form's ``conv_attention``.
 
     A stage does this once for all its blocks. Here nothing is packed.
 
     Args:
-        weights: One depthwise (Cw, 1, K, K) filter bank per window, K odd; the Cw, whole heads, add up to C.
+        weights: One depthwise (Cw, 1, K, K) filter bank per window, K odd. Each Cw is a number of whole
+            heads, and they add up to C.
         biases: One (Cw,) per window.
-        num_heads: Number of heads, all windows together.
+        num_heads: Number of heads of all windows together.
     """
     return list(weights), list(biases)
 
@@ -84,7 +87,7 @@ def conv_attention(
     Args:
         qkv_cls: Query, key and value of the class token, (B, 1, 3, C).
         qkv: The same of the image tokens, (B, H, W, 3, C).
-        filters: What ``pack_filters`` returned.
+        filters: Result of ``pack_filters``.
         num_heads: Number of heads.
         scale: Factor of the attention.
 
@@ -92,18 +95,18 @@ def conv_attention(
         (B, 1, C) and (B, H, W, C), before the projection.
     """
     out_cls, out = factorized_attention(qkv_cls, qkv, num_heads, scale)
-    q, _, v = qkv.unbind(-2)  # unbind, not indexing: one gradient buffer instead of three
+    q, _, v = qkv.unbind(-2)  # unlike indexing: one gradient buffer instead of three
     return out_cls, out + conv_rel_pos_enc(q, v, *filters)
 
 
 def _heads(x: Tensor, num_heads: int) -> Tensor:
-    """(B, ..., C) -> (B, heads, N, C / heads), a view where the layout allows it."""
+    """(B, ..., C) -> (B, heads, N, C / heads), a view if the layout allows it."""
     x = x.flatten(1, -2) if x.dim() > 3 else x
     return x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
 
 
 def attention_context(k_cls: Tensor, v_cls: Tensor, k: Tensor, v: Tensor, num_heads: int) -> Tensor:
-    """Return ``softmax(K)^T V`` per head; the softmax runs over all tokens, the class token included.
+    """Return ``softmax(K)^T V`` per head; the softmax runs over all tokens including the class token.
 
     Args:
         k_cls: Key of the class token, (B, 1, C).
@@ -122,9 +125,7 @@ def attention_context(k_cls: Tensor, v_cls: Tensor, k: Tensor, v: Tensor, num_he
     top = torch.maximum(k.detach().amax(2, keepdim=True), k_cls.detach())  # (B, heads, 1, Ch)
     weight, weight_cls = (k - top).exp(), (k_cls - top).exp()
     total = weight.sum(2, keepdim=True) + weight_cls  # (B, heads, 1, Ch)
-    if (
-        v.dtype == torch.float16
-    ):  # an unnormalised sum over many tokens would leave the range of fp16
+    if v.dtype == torch.float16:  # an unnormalised sum over many tokens would overflow fp16
         weight, weight_cls, total = weight / total, weight_cls / total, torch.ones_like(total)
     context = weight.to(v.dtype).transpose(-1, -2) @ v + (
         weight_cls.to(v.dtype).transpose(-1, -2) * v_cls
@@ -141,8 +142,8 @@ def factorized_attention(
         qkv_cls: Query, key and value of the class token, (B, 1, 3, C).
         qkv: The same of the image tokens, (B, H, W, 3, C).
         num_heads: Number of heads.
-        scale: Factor of the result; it goes into the small matrix, never into Q, which the relative
-            position encoding uses unscaled.
+        scale: Factor of the result. It is applied to the small matrix and not to Q, because the relative
+            position encoding uses Q unscaled.
 
     Returns:
         (B, 1, C) and (B, H, W, C).
@@ -161,7 +162,7 @@ def conv_rel_pos_enc(q: Tensor, v: Tensor, weights: list[Tensor], biases: list[T
     """Return ``q * depthwise_conv(v)``; each group of heads has a window of its own.
 
     Args:
-        q: Queries of the image tokens, (B, H, W, C), heads one after another in C.
+        q: Queries of the image tokens, (B, H, W, C); the heads are concatenated in C.
         v: Values of the image tokens, (B, H, W, C).
         weights: One (Cw, 1, K, K) filter bank per window; the Cw add up to C.
         biases: One (Cw,) per window.
@@ -193,7 +194,7 @@ def linear_add(
         weight: (D, C).
         bias: (D,).
         residual: As many tensors (B, ..., D), or None.
-        factor: A factor for each sample, (B,), or None for 1. With drop path it is 0, or more than 1.
+        factor: A factor for each sample, (B,), or None for 1. With drop path it is 0 or greater than 1.
 
     Returns:
         Tensors (B, ..., D).
@@ -227,8 +228,8 @@ def norm_mlp(
         gamma: Scale of the norm, (C,).
         beta: Shift of the norm, (C,).
         eps: Added to the variance.
-        weights: Of the two linear layers, (D, C) and (C, D).
-        biases: (D,) and (C,).
+        weights: Weights of the two linear layers, (D, C) and (C, D).
+        biases: Biases of the two layers, (D,) and (C,).
         factor: A factor for each sample, (B,), or None for 1.
 
     Returns:
@@ -240,7 +241,7 @@ def norm_mlp(
 
 
 def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear resize of (B, H, W, C) to ``size``, corners not aligned."""
+    """Resize (B, H, W, C) to ``size`` bilinearly, without aligned corners."""
     if x.shape[1:3] == size:
         return x
     # (B, H, W, C) -> (B, C, H, W) -> (B, h, w, C)
@@ -251,12 +252,12 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 def scale_exchange(
     maps: list[Tensor], residuals: list[Tensor], factors: list[Tensor | None]
 ) -> list[Tensor]:
-    """Give each scale its residual plus its factor times the sum of all scales, each resized to it.
+    """Return for each scale its residual plus its factor times the sum of all scales, resized to this scale.
 
     Args:
         maps: One (B, Hi, Wi, C) per scale; sizes may differ, channels may not.
-        residuals: As many of the same shapes.
-        factors: As many factors for each sample, (B,), or None for 1.
+        residuals: One tensor per scale, with the shape of its map.
+        factors: One (B,) per scale, a factor for each sample; None for 1.
 
     Returns:
         One (B, Hi, Wi, C) per scale, in the same order.

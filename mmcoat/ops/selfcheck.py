@@ -1,8 +1,8 @@
-"""Safe before fast: at its first use on a device every fused operation is tried once against the plain form.
+"""At its first use on a device, every fused operation is compared once with the plain form.
 
-The kernels are compiled for whatever GPU is there, and no test suite has met all of them. An operation that
-does not compile, does not fit, or gives other numbers is replaced by its plain form, with one line that says
-which and why. The verdict is kept in a file by GPU, driver, PyTorch, Triton and code.
+The kernels are compiled for the user's GPU, and no test suite covers all GPUs. If an operation does not
+compile, does not fit, or gives other numbers, its plain form replaces it, and one line says which operation
+and why. The verdict is stored in a file, for each GPU, driver, PyTorch, Triton and code version.
 """
 
 import functools
@@ -21,27 +21,27 @@ from torch import Tensor
 from . import plain, reference
 from .common import compute_dtype
 
-# relative to the largest element of the right answer, in float64: a few roundings of the dtype
+# relative to the largest element of the float64 result: a few roundings of the dtype
 LIMITS = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
-# what takes another's result in a form of its own is replaced with it
+# an operation that needs another's result in its own format is replaced together with it
 TOGETHER = {'pack_filters': 'conv_attention'}
-HEADS, WIDTH = 8, 19  # heads that do not begin where loads are aligned
+HEADS, WIDTH = 8, 19  # heads whose first channel is not aligned for loads
 CHANNELS = HEADS * WIDTH
 
-any_replaced = False  # torch.compile guards on it, and looks no further while it is False
+any_replaced = False  # torch.compile guards on it, and checks nothing else while it is False
 _forms: dict[str, Any] = {}
 
 
 def checked(fused: Any, x: Tensor, must: bool = False) -> Any:
-    """Return the form whose operations stood the trial on the device and in the dtypes of ``x``.
+    """Return the form whose operations passed the trial on the device and in the dtypes of ``x``.
 
     Args:
-        fused: The package, or whatever has its functions.
-        x: Tokens that the operations will get.
+        fused: The package, or an object with its functions.
+        x: Tokens that the operations will process.
         must: Raise instead of replacing.
 
     Raises:
-        RuntimeError: ``must``, and an operation failed.
+        RuntimeError: An operation failed, and ``must`` is True.
     """
     key = f'{x.device}/{x.dtype}/{compute_dtype(x)}'
     if key not in _forms:
@@ -78,13 +78,13 @@ def _text(failures: dict[str, str]) -> str:
 def examine(
     fused: Any, device: torch.device, kind: torch.dtype, compute: torch.dtype
 ) -> dict[str, str]:
-    """Try all operations, forward and backward, and return the reasons of those that failed.
+    """Try all operations, forward and backward, and return the failed ones with their reasons.
 
     Args:
-        fused: What has the operations.
+        fused: Object with the operations.
         device: Where.
         kind: Dtype of the tokens.
-        compute: Dtype of the products, autocast's where it is not the tokens'.
+        compute: Dtype of the products; under autocast it may differ from that of the tokens.
     """
     key = f'{machine(device)}/{kind}/{compute}'
     known = _read()
@@ -92,7 +92,8 @@ def examine(
     failures = {}
     for name, run in _trials().items():
         if name not in verdicts:
-            # a fault in a kernel can end the process: the next one finds this line, and does without
+            # a fault in a kernel can end the process; the next process finds this line and skips the
+            # operation
             _write(key, name, 'it ended the process that tried it')
             verdicts[name] = _try(run, fused, device, kind, compute)
             _write(key, name, verdicts[name])
@@ -102,7 +103,7 @@ def examine(
 
 
 def _try(run: Callable, fused: Any, device: Any, kind: Any, compute: Any) -> str:
-    """Return why an operation fails, '' if it does not."""
+    """Return the reason why an operation fails, '' if it does not fail."""
     try:
         with torch.random.fork_rng(devices=[device] if device.type == 'cuda' else []):
             torch.manual_seed(0)
@@ -115,7 +116,7 @@ def _try(run: Callable, fused: Any, device: Any, kind: Any, compute: Any) -> str
         return f'{type(error).__name__}: {lines[0][:200] if lines else "no message"}'
     worst = max(_distance(a, b) for a, b in zip(found, right, strict=True))
     limit = LIMITS[min(kind, compute, key=lambda dtype: dtype.itemsize)]
-    # not "worst > limit": NaN fails, too
+    # not "worst > limit", so that NaN fails too
     return '' if worst <= limit else f'off by {worst:.1e} of the largest value, allowed {limit:.0e}'
 
 
@@ -127,7 +128,7 @@ def _distance(found: Tensor, right: Tensor) -> float:
 
 
 def _with_grads(outputs: Iterable[Tensor], inputs: Iterable[Tensor]) -> list[Tensor]:
-    """Return outputs and gradients of a fixed weighting of them."""
+    """Return outputs, and gradients of their sum with fixed weights."""
     outputs = list(outputs)
     weights = [torch.cos(torch.arange(x.numel(), device=x.device)).view(x.shape) for x in outputs]
     loss = sum((x.double() * w).sum() for x, w in zip(outputs, weights, strict=True))
@@ -222,7 +223,7 @@ def _read() -> dict[str, dict[str, str]]:
 
 
 def _write(key: str, name: str, verdict: str) -> None:
-    """Note a verdict; where nothing can be written every process tries anew."""
+    """Store a verdict; if the file cannot be written, every process repeats the trial."""
     path, found = cache_file(), _read()
     found.setdefault(key, {})[name] = verdict
     part = path.with_name(f'{path.name}.{os.getpid()}')

@@ -1,4 +1,4 @@
-"""A run: its config, what options change in it, and the runner that it becomes."""
+"""A run: its config, the options that change it, and the runner built from it."""
 
 from mmcoat.compat import use_pytorch_ops
 
@@ -58,5 +58,5 @@ __all__ = [
     'set_run',
 ]
 
-# Before MMDetection is imported, which it is not without MMCV's operators.
+# Before MMDetection is imported, because it cannot be imported without MMCV's operators.
 use_pytorch_ops()

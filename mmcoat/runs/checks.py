@@ -1,4 +1,4 @@
-"""Check before a run is built what would fail late or pass in silence: channels, lengths, modes."""
+"""Check settings that would fail late or silently give wrong results: channels, lengths, modes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,12 +11,12 @@ from mmcoat.errors import UsageError
 
 from .variables import datasets
 
-_IOU_METRICS = ('mIoU', 'mDice', 'mFscore')  # MMSegmentation finds others after the whole test
+_IOU_METRICS = ('mIoU', 'mDice', 'mFscore')  # MMSegmentation refuses others after the whole test
 HEADS = ('decode_head', 'auxiliary_head', 'panoptic_head')
 
 
 def check_channels(cfg: Config) -> None:
-    """Compare ``in_channels`` of the neck, or without one of the heads, with CoaT's channels.
+    """Compare ``in_channels`` of the neck, or of the heads if there is no neck, with CoaT's channels.
 
     Raises:
         UsageError: They differ; the message names both lists.
@@ -33,17 +33,17 @@ def check_channels(cfg: Config) -> None:
     try:
         given = [dims[i] for i in backbone['out_indices']]
     except (TypeError, IndexError):
-        return  # the backbone itself says what is wrong with them
+        return  # the backbone itself reports what is wrong with them
     for name in ('neck',) if model.get('neck') else HEADS:
         parts = model.get(name) or []
         parts = list(parts) if isinstance(parts, list | tuple) else [parts]
-        # of several necks only the first sees the backbone
+        # only the first of several necks reads the backbone's maps
         for part in parts[:1] if name == 'neck' else parts:
             _check_part(name, part, given, arch)
 
 
 def named_datasets(cfg: Config, splits: Sequence[str]) -> list[tuple[str, ConfigDict]]:
-    """Return the config of each data set with its name; several of one dataloader are counted.
+    """Return the config of each data set with its name; several sets of one dataloader are numbered.
 
     Raises:
         UsageError: The config has no such dataloader.
@@ -78,10 +78,10 @@ def _check_part(name: str, part: Mapping[str, Any], given: list[int], arch: Any)
 
 
 def check_lengths(cfg: Config) -> None:
-    """Check that a training has iterations or epochs, and what is done every so many of them.
+    """Check that a training has iterations or epochs, and check all intervals.
 
     Raises:
-        UsageError: A number is below 1, or none.
+        UsageError: A number is below 1, or is not a number.
     """
     loop = cfg.get('train_cfg')
     if loop is None:
@@ -110,7 +110,7 @@ def check_modes(cfg: Config) -> None:
     """Check settings that fail at the first test image, or silently give wrong results.
 
     Raises:
-        UsageError: Sliding windows without size or step, or a memory format that detectors cannot have.
+        UsageError: Sliding windows have no size or step, or a detector has channels-last maps.
     """
     model = cfg.get('model')
     if not isinstance(model, Mapping):
@@ -142,10 +142,10 @@ def _check_pair(name: str, value: Any) -> None:
 
 
 def require_trainable(model: nn.Module) -> None:
-    """Refuse to train a model of which everything is frozen.
+    """Refuse to train a model whose parameters are all frozen.
 
     Raises:
-        UsageError: No parameter learns.
+        UsageError: No parameter is trainable.
     """
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise UsageError(

@@ -19,13 +19,13 @@ def load_config(
 ) -> Config:
     """Read a config file and merge ``--cfg-options`` into it.
 
-    ``crop_size``, ``num_classes``, ``data_root``, ``classes`` and the other variables of one's own data are
-    set in one place, at the top of a file or as an option, and take effect in every place that repeats them.
-    Options that name one place have the last word.
+    ``crop_size``, ``num_classes``, ``data_root``, ``classes`` and the other variables of the user's data are
+    set in one place, at the top of a file or as an option, and are copied to every place that repeats them.
+    Options that name one place have priority.
 
     Raises:
-        UsageError: The file is missing or faulty, needs a package that is missing, or an option does not
-            fit the config.
+        UsageError: The file is missing or faulty, it needs a missing package, or an option does not fit the
+            config.
     """
     cfg = _read(path)
     apply_from_file(cfg, path)
@@ -45,7 +45,7 @@ def _read(path: str) -> Config:
     except ImportError as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f'config {path} needs a toolbox that is not installed: {reason}') from None
-    except Exception as error:  # a config is a program: anything can go wrong in it
+    except Exception as error:  # a config is a program, so any error is possible
         lines = str(error).splitlines() or ['']
         raise UsageError(
             f'config {path} cannot be read: {type(error).__name__}: {lines[0]}'
@@ -53,7 +53,7 @@ def _read(path: str) -> Config:
 
 
 def _merge(cfg: Config, options: dict[str, Any], path: str) -> None:
-    """Merge options that name one place; an evaluator's files follow the root of its data set."""
+    """Merge options that name one place; the paths of an evaluator follow the root of its data set."""
     moved = {}
     for name in ('val', 'test'):
         if f'{name}_dataloader.dataset.data_root' in options:
@@ -101,11 +101,12 @@ def find_config(name: str) -> Path:
 
 
 def find_model(name: str | None, detection: bool = False) -> Path:
-    """Return the config that a model's short name stands for, to inherit from with data of one's own.
+    """Return the config of a model's short name, as a base for a config with the user's own data.
 
     Args:
-        name: ``fpn_coat_lite_s``, ``mask_rcnn_coat_s_3x``..., or a config's whole name; None: a light model.
-        detection: COCO's annotations, or else label maps.
+        name: ``fpn_coat_lite_s``, ``mask_rcnn_coat_s_3x``..., or a config's whole name; None takes a small
+            model.
+        detection: True for COCO annotations, False for label maps.
 
     Raises:
         UsageError: There is no such model for this task.
@@ -125,5 +126,5 @@ def find_model(name: str | None, detection: bool = False) -> Path:
 
 
 def set_data_root(cfg: Config, data_root: str) -> None:
-    """Set ``data_root`` of every dataset; files of evaluators that lie under an old root move along."""
+    """Set ``data_root`` of every dataset; evaluators' files under an old root move to the new one."""
     set_variable(cfg, 'data_root', data_root)

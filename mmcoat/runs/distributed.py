@@ -1,4 +1,4 @@
-"""Several processes without a GPU: what MMEngine can set up only with one."""
+"""Several processes without a GPU; MMEngine supports this only with GPUs."""
 
 import os
 import subprocess
@@ -26,9 +26,9 @@ class LauncherError(UsageError):
 
 
 def join_processes(cfg: Config) -> None:
-    """Join the launcher's other processes when there is no GPU; leave it to MMEngine when there is one.
+    """Join the launcher's other processes if there is no GPU; with a GPU MMEngine does it.
 
-    MMEngine gives each process its GPU before it joins, and hands one to the model's wrapper: both fail
+    MMEngine assigns a GPU to each process before it joins, and passes one to the model's wrapper. Both fail
     without CUDA.
 
     Raises:
@@ -64,7 +64,7 @@ def _require(launcher: str, names: tuple[str, ...]) -> None:
 
 
 def _translate_slurm() -> None:
-    """Set the variables that PyTorch reads from those that Slurm sets."""
+    """Set PyTorch's environment variables from Slurm's."""
     environ = os.environ
     names = dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID')
     environ.update({ours: environ[theirs] for ours, theirs in names.items() if theirs in environ})

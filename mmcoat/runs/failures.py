@@ -50,16 +50,16 @@ class DataError(UsageError):
 
 
 class EvaluationError(UsageError):
-    """A validation or test cannot be brought to its end."""
+    """A validation or test cannot be completed."""
 
 
 @contextlib.contextmanager
 def one_line_faults(runner: Runner) -> Iterator[None]:
-    """Turn faults of a training into one line; later ones say what still stands.
+    """Turn errors of a training into one line; those of the machine also name the intact checkpoints.
 
-    An error of the model in the first iteration of all is one of the config, as a rule: sizes or settings do
-    not fit one another. A later one keeps its traceback, which a second run may not show again. An error of
-    an evaluation is shown again by each run.
+    An error of the model in the very first iteration usually comes from the config: sizes or settings do not
+    fit together. A later error keeps its traceback, because a second run may not show it again. An error of
+    an evaluation becomes one line: every run would show it again.
 
     Raises:
         MachineError: The machine failed.
@@ -92,7 +92,7 @@ def _advice(runner: Runner) -> str:
 
 
 def explain(error: BaseException) -> UsageError | None:
-    """Return an error as one line for the user, None for what may be a fault of the program."""
+    """Return an error as one line for the user, None if it may be a bug in the program."""
     if isinstance(error, UsageError):
         return type(error)(last_line(error)) if _WORKER.match(str(error)) else error
     for look in (_killed_worker, _sample, _memory, _labels, _part, _disk, _evaluation):

@@ -1,4 +1,4 @@
-"""Keys of ``--cfg-options`` that the config does not have: legitimate ones, and typing errors."""
+"""Keys of ``--cfg-options`` that the config does not have: distinguish valid keys from typing errors."""
 
 import difflib
 import inspect
@@ -32,7 +32,7 @@ REGISTRIES += [
     'LOG_PROCESSORS',
 ]
 REGISTRIES += ['OPTIM_WRAPPER_CONSTRUCTORS', 'EVALUATOR', 'RUNNERS']
-# Parts without a type, and the keys that they may have besides those they show.
+# Parts without a type, and the additional keys that they may have.
 TOP = {
     'custom_imports',
     'runner_type',
@@ -59,10 +59,10 @@ FREE = ('custom_keys', 'default_hooks', 'backend_args', 'metainfo', 'dist_cfg', 
 
 
 def check_keys(cfg: Config, options: dict[str, Any]) -> None:
-    """Refuse options whose key neither stands in the config nor can be an argument there.
+    """Refuse options whose key is not in the config and is not an argument of the class there.
 
     Raises:
-        UsageError: Names the key, the part that would take it, and the nearest key.
+        UsageError: A key is unknown; the message names the key, its part of the config, and the nearest key.
     """
     for option in options:
         _check(cfg, option)
@@ -74,10 +74,10 @@ def _check(cfg: Config, option: str) -> None:
     for key in option.split('.'):
         if isinstance(node, list | tuple):
             if not key.isdigit() or int(key) >= len(node):
-                return  # merging says which index does not fit
+                return  # merging reports the index that does not fit
             node = node[int(key)]
         elif not isinstance(node, dict):
-            return  # a value becomes a dict; what may stand in it is not known here
+            return  # a value becomes a dict, whose valid keys are not known here
         elif key in node:
             node = node[key]
         else:
@@ -89,7 +89,7 @@ def _check(cfg: Config, option: str) -> None:
 
 
 def _allowed(node: dict, path: list[str], scope: str | None) -> set[str] | None:
-    """Return the keys that may be new in a part of a config; None where any may."""
+    """Return the keys that may be added to a part of a config; None if any key may."""
     if not path:
         return (
             TOP
@@ -107,7 +107,7 @@ def _allowed(node: dict, path: list[str], scope: str | None) -> set[str] | None:
 
 
 def _arguments(kind: Any, scope: str | None) -> set[str] | None:
-    """Return what a registered class takes, its parents' arguments included; None if it is not found."""
+    """Return the arguments of a registered class, including its parents'; None if it is not found."""
     cls = kind if callable(kind) else _find(kind, scope)
     if cls is None:
         return None

@@ -1,4 +1,4 @@
-"""What a command-line option changes in a config before the run is built from it."""
+"""Apply command-line options to a config before the run is built."""
 
 import argparse
 import os
@@ -19,13 +19,13 @@ from .distributed import join_processes
 
 
 def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> None:
-    """Set work dir and launcher, fit the config to the devices at hand, and check it and the data sets.
+    """Set work dir and launcher, adapt the config to the available devices, and check it and the data sets.
 
     Raises:
-        UsageError: A setting would fail late or pass in silence.
-        LayoutError: A data set is missing or laid out otherwise than its class expects, or its labels are not
+        UsageError: A setting would fail late or silently give wrong results.
+        LayoutError: A data set is missing or has another layout than its class expects, or its labels are not
             those of the config's classes.
-        DataError: It holds what cannot be trained on.
+        DataError: The check of the data sets has found an error.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
@@ -57,7 +57,7 @@ def _skip_broken(cfg: Config) -> None:
 
 
 def fit_to_devices(cfg: Config) -> None:
-    """Take gloo without a GPU, and BN for SyncBN where there is no group of GPUs to synchronise."""
+    """Use gloo without a GPU, and BN instead of SyncBN if there is no group of GPUs."""
     if not torch.cuda.is_available():
         cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
     if cfg.get('launcher', 'none') == 'none' or not torch.cuda.is_available():
@@ -78,14 +78,14 @@ def enable_amp(cfg: Config) -> None:
     """Train in mixed precision: float16 with loss scaling on a GPU, bfloat16 on a CPU.
 
     Raises:
-        UsageError: The optimizer wrapper is a special one.
+        UsageError: The optimizer wrapper is not ``OptimWrapper``.
     """
     wrapper = cfg.optim_wrapper.get('type', 'OptimWrapper')
     if wrapper not in ('OptimWrapper', 'AmpOptimWrapper'):
         raise UsageError(f'--amp works with OptimWrapper, this config has {wrapper}')
     if not torch.cuda.is_available():
         cfg.optim_wrapper.type = 'mmcoat.CPUAmpOptimWrapper'
-        for key in ('loss_scale', 'dtype'):  # of MMEngine's, which needs a GPU
+        for key in ('loss_scale', 'dtype'):  # settings of MMEngine's wrapper, which needs a GPU
             cfg.optim_wrapper.pop(key, None)
         return
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
@@ -93,10 +93,10 @@ def enable_amp(cfg: Config) -> None:
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:
-    """Scale the learning rate linearly from the batch that it was chosen for to the actual one.
+    """Scale the learning rate linearly with the batch size, from the one it was chosen for to the actual one.
 
     Raises:
-        UsageError: The config does not say for which batch its learning rate is, or names none that can be.
+        UsageError: The config does not have the batch size of its learning rate, or the value is invalid.
     """
     base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
     if base is None:
@@ -114,7 +114,7 @@ def enable_debug_nan(cfg: Config) -> None:
 
 
 def only_train(cfg: Config, iterations: int) -> None:
-    """Train for a few iterations, and neither evaluate nor save anything."""
+    """Train for a few iterations without evaluating or saving."""
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations)
     for name in ('val_cfg', 'val_dataloader', 'val_evaluator'):
         cfg[name] = None
@@ -124,7 +124,7 @@ def only_train(cfg: Config, iterations: int) -> None:
 def enable_drawing(
     cfg: Config, show: bool, show_dir: str | None, wait_time: float, interval: int
 ) -> None:
-    """Make the toolbox's visualization hook draw the predictions, if they are to be shown or kept.
+    """Make the toolbox's visualization hook draw the predictions, if they should be shown or saved.
 
     Raises:
         UsageError: The config has no such hook, or the interval is below 1.
@@ -153,7 +153,7 @@ def enable_tta(cfg: Config) -> None:
     """Test with the config's augmentations, averaged.
 
     Raises:
-        UsageError: The config defines none.
+        UsageError: The config defines no augmentations.
     """
     if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
         raise UsageError('--tta needs tta_model and tta_pipeline in the config')
@@ -167,7 +167,8 @@ def keep_predictions(cfg: Config, out: str) -> None:
     """Write the predictions of a test: label maps into a folder, or one pickle of all results.
 
     Raises:
-        UsageError: ``out`` is neither, has results already, or the evaluator is a list already.
+        UsageError: ``out`` is not valid for this task, already has results, or the evaluator is already a
+            list.
     """
     path = Path(out)
     if path.is_file() or (path.is_dir() and any(path.glob('*.png'))):

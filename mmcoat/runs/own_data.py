@@ -1,4 +1,4 @@
-"""Facts about one's own data that a config states once: classes, suffixes, folders, channels, weights."""
+"""Variables for the user's own data, each set once: classes, suffixes, folders, channels, weights."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
@@ -18,7 +18,7 @@ NAMES = (
     'dataset_type', 'classes', 'palette', 'img_suffix', 'seg_map_suffix', 'reduce_zero_label', 'scale',
     'mean', 'std', *(f'{split}_{part}' for split in SPLITS for part in (*FOLDERS, 'ann_file')),
 )  # fmt: skip
-# What base files state without a variable of that name.
+# Values in base files that have no variable of that name.
 STATED: dict[str, list] = dict(
     reduce_zero_label=[True],
     mean=[(123.675, 116.28, 103.53)],
@@ -41,10 +41,10 @@ PREPROCESSORS = {
 
 
 def checked(name: str, value: Any) -> Any:
-    """Return a variable's value in the form that configs have.
+    """Return a variable's value in the form used in configs.
 
     Raises:
-        UsageError: It cannot be one.
+        UsageError: The value is not valid.
     """
     if value is None:
         return None
@@ -100,7 +100,7 @@ def _checked_numbers(name: str, value: Any) -> list[float]:
 
 
 def places(cfg: Config, name: str) -> Iterator[tuple[dict, str]]:
-    """Yield every place of a config that holds a variable, or would: a dict and its key."""
+    """Yield every place in a config for a variable, whether it is set or not: a dict and its key."""
     split, _, part = name.partition('_')
     if name in ('mean', 'std'):
         pre = (cfg.get('model') or {}).get('data_preprocessor')
@@ -130,7 +130,7 @@ def _dataset_places(cfg: Config, name: str) -> Iterator[tuple[dict, str]]:
 
 
 def _split_places(cfg: Config, split: str, part: str) -> Iterator[tuple[dict, str]]:
-    """What is said of the validation goes for the test too, unless the config says another thing of it."""
+    """Values for validation also apply to the test, unless the config sets other values for the test."""
     follows = split == 'val' and cfg.get(f'test_{part}') is None
     for dataset in datasets(cfg, ('val', 'test') if follows else (split,)):
         if part == 'ann_file':
@@ -149,7 +149,7 @@ def _cross_entropies(cfg: Config) -> Iterator[dict]:
 
 
 def evaluate_ann_files(cfg: Config) -> None:
-    """Let evaluators that read an annotation file read the one that a variable names."""
+    """Make evaluators that read an annotation file read the one in the variable."""
     for split in ('val', 'test'):
         if not cfg.get('val_ann_file') and not cfg.get(f'{split}_ann_file'):
             continue
@@ -160,7 +160,7 @@ def evaluate_ann_files(cfg: Config) -> None:
 
 
 def fit_zero_label(cfg: Config) -> None:
-    """Let data sets that do not say it treat 0 as their pipelines do."""
+    """Make data sets without ``reduce_zero_label`` use that of their pipelines."""
     for dataset in datasets(cfg):
         steps = [s for s in dicts(dataset.get('pipeline')) if _kind(s) == 'LoadAnnotations']
         said = [s['reduce_zero_label'] for s in steps if 'reduce_zero_label' in s]
@@ -172,7 +172,7 @@ def fit_palette(cfg: Config, given: bool) -> None:
     """Give each class a colour.
 
     Raises:
-        UsageError: ``given``, and there are not as many colours as classes.
+        UsageError: Colours are ``given``, but their number is not that of the classes.
     """
     count, palette = len(cfg.classes), cfg.get('palette')
     if palette is not None and len(palette) != count:
@@ -188,7 +188,7 @@ def fit_palette(cfg: Config, given: bool) -> None:
 
 
 def fit_channels(cfg: Config) -> None:
-    """Let loading, preprocessing and backbone take as many channels as there are means.
+    """Set the number of channels of loading, preprocessing and backbone to the number of means.
 
     Raises:
         UsageError: Means and stds differ in number.
@@ -214,7 +214,7 @@ def fit_channels(cfg: Config) -> None:
 
 
 def _load_channels(node: Any, channels: int) -> None:
-    """Replace what loads pictures in every pipeline, and drop what distorts their colours."""
+    """Replace the image loading in every pipeline, and remove the colour distortion."""
     if isinstance(node, list):
         node[:] = [step for step in node if _kind(step) not in EIGHT_BIT_ONLY]
         for index, step in enumerate(node):
@@ -227,7 +227,7 @@ def _load_channels(node: Any, channels: int) -> None:
 
 
 def check_counts(cfg: Config) -> None:
-    """Compare what has one entry a class with the classes.
+    """Compare the numbers of entries that depend on the classes with the number of classes.
 
     Raises:
         UsageError: The numbers differ.
@@ -242,7 +242,7 @@ def check_counts(cfg: Config) -> None:
 
 
 def check_weights(cfg: Config) -> None:
-    """Compare the number of class weights with that of the classes, and let our loss apply them.
+    """Compare the number of class weights with that of the classes, and set our loss, which applies them.
 
     Raises:
         UsageError: The numbers differ.

@@ -1,4 +1,4 @@
-"""Go on where a run stopped: from its newest whole checkpoint, with its own seed."""
+"""Continue a run where it stopped: from its newest complete checkpoint, with its own seed."""
 
 import logging
 from pathlib import Path
@@ -19,13 +19,13 @@ AUTO, AUTO_OR_NEW = 'auto', 'auto-or-new'
 
 
 class ResumeError(UsageError):
-    """There is nothing to go on from, or not what was asked for."""
+    """There is nothing to resume, or not the requested checkpoint."""
 
 
 def protect(cfg: Config) -> None:
-    """Put what makes a training safe to interrupt into any config: hooks and resumable loops.
+    """Add hooks and resumable loops to any config, so that the training can be interrupted safely.
 
-    What the config says about them stays: ``default_hooks.finite_loss=None`` leaves that hook out.
+    The config's own settings have priority: ``default_hooks.finite_loss=None`` leaves that hook out.
     """
     if not cfg.get('default_hooks'):
         cfg.default_hooks = {}
@@ -44,17 +44,18 @@ def protect(cfg: Config) -> None:
 
 
 def set_resume(cfg: Config, resume: str | None, overwrite: bool = False) -> None:
-    """Decide what the run starts from; call it with the work dir locked.
+    """Decide where the run starts from; call it while the work dir is locked.
 
     Args:
-        resume: A checkpoint; 'auto' for the newest whole one of this run; 'auto-or-new' to start anew where
-            there is none; None for what the config says (``resume``, ``load_from``).
+        resume: A checkpoint; 'auto' for the newest complete one of this run; 'auto-or-new' to start a new run
+            if there is none; None for the config's ``resume`` and ``load_from``.
         overwrite: Delete an earlier run's checkpoints.
 
     Raises:
-        ResumeError: Nothing there to resume, a file without training state, or contradicting options.
-        WorkDirError: A new run in a used work dir.
-        CheckpointError: The file to go on from cannot be read.
+        ResumeError: There is nothing to resume, a file has no training state, or options contradict each
+            other.
+        WorkDirError: The run is new, but the work dir is used.
+        CheckpointError: The checkpoint cannot be read.
     """
     folder = workdir.checkpoint_folder(cfg)
     if resume is None and cfg.get('resume'):
@@ -95,9 +96,9 @@ def _find(folder: Path, resume: str | None) -> tuple[Path, dict[str, Any]] | Non
 
 
 def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
-    """Return the newest whole checkpoint of a folder, and what is in it; each damaged one costs a line.
+    """Return the newest complete checkpoint of a folder and its content; log one line for each damaged one.
 
-    The pointer ``last_checkpoint`` is not asked: it can name a file that is gone or cut off.
+    The file ``last_checkpoint`` is not used, because it can name a file that is missing or truncated.
     """
     found = []
     for paths in workdir.numbered_checkpoints(folder).values():
@@ -107,7 +108,7 @@ def newest(folder: Path) -> tuple[Path, dict[str, Any]] | None:
                 break
             except UsageError as error:
                 print_log(f'skipped: {error}', logger='current', level=logging.WARNING)
-    # at the same iteration, the one that is an epoch further
+    # at the same iteration, take the one with the higher epoch
     return max(found, key=lambda pair: _progress(pair[1]), default=None)
 
 
@@ -127,7 +128,7 @@ def _training_state(path: Path) -> dict[str, Any]:
 
 
 def _keep_seed(cfg: Config, state: dict[str, Any]) -> None:
-    """Take the run's own seed before anything is drawn: data order and random state follow from it."""
+    """Set the run's own seed before any random draw; data order and random state depend on it."""
     seed = state['meta'].get('seed')
     randomness = dict(cfg.get('randomness') or {})
     asked = randomness.get('seed')

@@ -26,18 +26,18 @@ _MMENGINE_HOOKS = {
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build MMEngine's Runner, or the one that the config names.
+    """Build MMEngine's Runner, or the runner in the config.
 
     Raises:
         BuildError: A part of the config cannot be built.
     """
     hooks = cfg.get('default_hooks') or {}
     for name in set(hooks) - _MMENGINE_HOOKS:
-        if hooks[name] is None:  # MMEngine takes None for its own hooks only
+        if hooks[name] is None:  # MMEngine accepts None only for its own hooks
             del hooks[name]
     try:
         return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
-    except Exception as error:  # all that it does follows from the config
+    except Exception as error:  # everything in it depends on the config
         told = explain(error)
         if told is None:
             told = BuildError(f'no run can be built: {type(error).__name__}: {last_line(error)}')
@@ -45,15 +45,15 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def bare_model(runner: Runner) -> nn.Module:
-    """Return the runner's model without what distributes it."""
+    """Return the runner's model without the wrapper for distributed training."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def compile_backbone(runner: Runner) -> None:
-    """Let ``torch.compile`` translate the backbone at its first forward pass; weights keep their names.
+    """Let ``torch.compile`` compile the backbone at its first forward pass; weights keep their names.
 
-    The heads stay as they are: their sampling and post-processing depend on the data, and would be
-    translated in many small pieces, again and again.
+    The heads are not compiled: their sampling and post-processing depend on the data, and would be compiled
+    again and again, in many small pieces.
 
     Raises:
         UsageError: The model has no backbone.
@@ -70,8 +70,8 @@ def compile_backbone(runner: Runner) -> None:
 
 def load_strictly(runner: Runner, checkpoint: str) -> None:
     """Load the weights of the runner's whole model; see :func:`load_model`."""
-    # Not runner.load_checkpoint: hooks such as EMAHook are not ready before the run, and take what is
-    # in the model when it begins. 'state_dict' of a checkpoint holds the average.
+    # Not runner.load_checkpoint: hooks such as EMAHook are not ready before the run; they take the model's
+    # weights at     # its start. 'state_dict' of a checkpoint has the averaged weights.
     load_model(bare_model(runner), checkpoint)
 
 
@@ -79,16 +79,16 @@ def load_model(model: nn.Module, checkpoint: str) -> dict[str, Any]:
     """Load a whole model's weights; unlike MMEngine's default, anything that does not fit is an error.
 
     Returns:
-        The checkpoint; MMEngine's hold classes and palette under ``meta.dataset_meta``.
+        The checkpoint; in MMEngine's files, classes and palette are in ``meta.dataset_meta``.
 
     Raises:
-        CheckpointError: Unreadable, unsafe, or not this model's weights.
+        CheckpointError: The file cannot be read, is unsafe, or does not have this model's weights.
     """
     try:
         # MMEngine's loader is mmcoat's safe reader here; asking ensure_safe first would read the file twice
         loaded = load_checkpoint(model, checkpoint, map_location='cpu', strict=True)
     except RuntimeError as error:
-        # read once more, to say what is in it
+        # read again, to describe its content
         weights = checkpoints.find_state_dict(checkpoints.read_checkpoint(checkpoint), checkpoint)
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise checkpoints.CheckpointError(

@@ -13,19 +13,19 @@ from mmcoat.errors import UsageError
 from . import own_data
 from .walk import datasets, dicts
 
-LINES = 400  # of one value, at most
-WEIGHTS = 'class_weight'  # after all others
+LINES = 400  # maximal number of lines of a value
+WEIGHTS = 'class_weight'  # set after all others
 VARIABLES = ('crop_size', 'num_classes', 'data_root', *own_data.NAMES)
 
 
 def apply_from_file(cfg: Config, path: str) -> None:
-    """Carry the variables that config files set at their top into every place that still has an older value.
+    """Copy the variables at the top of config files to every place that still has an older value.
 
-    A place that a file sets to a value of its own keeps it. ``classes`` at the top, or ``metainfo`` (classes,
-    palette), go to every data set, and their number to every head.
+    A place that a file sets to its own value keeps that value. ``classes`` at the top, or ``metainfo``
+    (classes, palette), are copied to every data set, and their number to every head.
 
     Raises:
-        UsageError: A file that inherits sets a variable that nothing reads, or values do not fit together.
+        UsageError: An inheriting file sets a variable that nothing reads, or values do not fit together.
     """
     own = Path(path).read_text()
     _apply_metainfo(cfg, own)
@@ -35,19 +35,19 @@ def apply_from_file(cfg: Config, path: str) -> None:
         if cfg.get(name) is None:
             return
         found = set_variable(cfg, name, cfg[name], _assigned(name, cfg.text) or None)
-        # a file without bases, as dumps are, says itself what each place holds
+        # a file without bases, such as a dump, sets every place itself
         if not found and '_base_' in own and name in stated:
             raise unread(name, path)
 
     for name in VARIABLES:
         carry(name)
     _fit(cfg, stated, [len(v) for v in _assigned('classes', cfg.text)])
-    carry(WEIGHTS)  # whose number is checked against that of the classes
+    carry(WEIGHTS)  # last, because their number is compared with that of the classes
     own_data.check_weights(cfg)
 
 
 def apply_options(cfg: Config, options: dict[str, Any], path: str) -> None:
-    """Take the variables out of ``options`` and set each in every place.
+    """Remove the variables from ``options``, and set each in every place.
 
     Raises:
         UsageError: Nothing reads one of them, or values do not fit together.
@@ -56,7 +56,7 @@ def apply_options(cfg: Config, options: dict[str, Any], path: str) -> None:
     before = [len(cfg.classes)] if cfg.get('classes') else []
     weights = options.pop(WEIGHTS, None)
     if weights is not None:
-        set_variable(cfg, WEIGHTS, None)  # the old ones need not fit
+        set_variable(cfg, WEIGHTS, None)  # the old weights may not fit
     for name in VARIABLES:
         if name in options and not set_variable(cfg, name, options.pop(name)):
             raise unread(name, path)
@@ -82,7 +82,7 @@ def _apply_metainfo(cfg: Config, own: str) -> None:
 
 
 def _fit(cfg: Config, stated: set[str], old_counts: list[int]) -> None:
-    """Fit to each other what belongs together: classes and heads, colours; channels and loading."""
+    """Adapt values that depend on each other: classes, heads and colours; channels and loading."""
     own_data.evaluate_ann_files(cfg)
     own_data.fit_channels(cfg)
     own_data.fit_zero_label(cfg)
@@ -99,7 +99,7 @@ def _fit(cfg: Config, stated: set[str], old_counts: list[int]) -> None:
 
 
 def set_variable(cfg: Config, name: str, value: Any, old: list | None = None) -> int:
-    """Set a variable at the top and in every place; with ``old``, only where one of these values stands.
+    """Set a variable at the top and in every place; with ``old``, only in places with one of these values.
 
     Returns:
         The number of places that have the new value.
@@ -130,7 +130,7 @@ def unread(name: str, path: str) -> UsageError:
 
 
 def move_paths(node: Any, old: list[str], new: str) -> None:
-    """Let every path inside ``node`` that lies under one of the ``old`` roots lie under ``new``."""
+    """Move every path inside ``node`` that is under one of the ``old`` roots to ``new``."""
     for part in dicts(node):
         for key, value in part.items():
             if not isinstance(value, str):
@@ -144,7 +144,7 @@ def move_paths(node: Any, old: list[str], new: str) -> None:
 
 
 def _assigned(name: str, text: str) -> list:
-    """Return the values that are assigned to a variable at the top of config files."""
+    """Return the values that config files assign to a variable at their top."""
     values = []
     for match in re.finditer(rf'^{name}\s*=(?!=)', text, re.MULTILINE):
         lines = text[match.end() :].split('\n', LINES)[:LINES]
@@ -152,15 +152,15 @@ def _assigned(name: str, text: str) -> list:
             try:
                 values.append(ast.literal_eval('\n'.join(lines[:count]).strip()))
             except SyntaxError:
-                continue  # it goes on in the next line
+                continue  # the value continues in the next line
             except ValueError:
-                pass  # an expression: its places stay as the file made them
+                pass  # an expression: its places keep the values from the file
             break
     return values
 
 
 def _checked(name: str, value: Any) -> Any:
-    """Return the value in the form that configs have, or raise UsageError."""
+    """Return the value in the form used in configs, or raise UsageError."""
     if name == WEIGHTS or name in own_data.NAMES:
         return own_data.checked(name, value)
     if name == 'num_classes':
@@ -199,7 +199,7 @@ def _set_crop_size(cfg: Config, new: tuple, before: list, everywhere: bool) -> i
         if key is None:
             continue
         present = _plain(part[key])
-        # a scale is a crop's size only where the recipe says so by giving both the same value
+        # a scale is a crop's size only if the recipe gives both the same value
         if present not in before and not (everywhere and part.get('type') != 'RandomResize'):
             continue
         if 'stride' in part and isinstance(present, tuple):
@@ -216,7 +216,7 @@ def _set_crop_size(cfg: Config, new: tuple, before: list, everywhere: bool) -> i
 
 
 def _crop_key(part: dict) -> str | None:
-    """Return under which key a part of a config holds the crop's size, if it does."""
+    """Return the key under which a part of a config has the crop size, if it has one."""
     kind = str(part.get('type', '')).split('.')[-1]
     if kind == 'RandomCrop' and part.get('crop_type', 'absolute') == 'absolute':
         return 'crop_size' if 'crop_size' in part else None
@@ -239,7 +239,7 @@ def _set_num_classes(cfg: Config, new: int, before: list, everywhere: bool) -> i
 
 
 def _fit_class_weights(head: dict, old: int, new: int) -> None:
-    """Lengthen or shorten the weights of a head's losses, whose last one is that of 'no object'."""
+    """Lengthen or shorten the weights of a head's losses; the last one is that of 'no object'."""
     if old == new:
         return
     for loss in dicts(head):

@@ -1,4 +1,4 @@
-"""Ways through a config."""
+"""Iterate over parts of a config."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""A work dir belongs to one run at a time, and a new run does not write over an old one."""
+"""A work dir belongs to one run at a time, and a new run does not overwrite an old one."""
 
 import contextlib
 import json
@@ -22,12 +22,12 @@ class WorkDirError(UsageError):
 
 
 def is_first_process() -> bool:
-    """Return whether this process is the one that writes, before any process group is there."""
+    """Return whether this process is the one that writes; works before a process group exists."""
     return os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
 
 
 def checkpoint_folder(cfg: Config) -> Path:
-    """Return where the config's checkpoint hook writes: the work dir, or a folder of its name elsewhere."""
+    """Return the checkpoint hook's folder: the work dir, or a folder of the same name elsewhere."""
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
     out_dir = hook.get('out_dir')
     if out_dir and Path(out_dir) != Path(cfg.work_dir):
@@ -36,7 +36,7 @@ def checkpoint_folder(cfg: Config) -> Path:
 
 
 def numbered_checkpoints(folder: Path) -> dict[str, list[Path]]:
-    """Return the regular checkpoints of a folder by kind ('iter_', 'epoch_'), each kind newest first."""
+    """Return the regular checkpoints of a folder by kind ('iter_', 'epoch_'), newest first in each kind."""
     kinds: dict[str, list[tuple[int, Path]]] = {}
     for path in folder.glob('*.pth') if folder.is_dir() else ():
         match = _NUMBERED.fullmatch(path.name)
@@ -49,7 +49,7 @@ def refuse_used(folder: Path) -> None:
     """Refuse a folder that holds an earlier run's checkpoints.
 
     Raises:
-        WorkDirError: It does.
+        WorkDirError: The folder has such checkpoints.
     """
     found = [path.name for paths in numbered_checkpoints(folder).values() for path in paths]
     if found:
@@ -70,10 +70,10 @@ def delete_checkpoints(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(work_dir: str | Path) -> Iterator[None]:
-    """Hold the work dir for this run; the first of several processes does it for all.
+    """Lock the work dir for this run; the first of several processes does it for all.
 
     Raises:
-        WorkDirError: It is a file or cannot be written to, or another run holds it.
+        WorkDirError: It is a file, it cannot be written to, or another run has locked it.
     """
     folder = Path(work_dir)
     if not is_first_process():
@@ -96,7 +96,7 @@ def locked(work_dir: str | Path) -> Iterator[None]:
 
 def _take_lock(lock: Path) -> Path:
     owner = _myself()
-    # Made whole beside it and linked: a lock file is never seen without its owner in it.
+    # Written to a temporary file and linked, so that a lock file always has its owner in it.
     draft = lock.with_name(f'{_LOCK}.{owner["host"]}.{owner["pid"]}')
     draft.write_text(json.dumps(owner))
     try:
@@ -115,7 +115,7 @@ def _remove_if_stale(lock: Path, owner: dict[str, Any]) -> None:
         other = json.loads(lock.read_text())
         where = f'process {other["pid"]} on {other["host"]}'
     except FileNotFoundError:
-        return  # it ended just now
+        return  # the other run has just ended
     except (ValueError, TypeError, KeyError):
         raise WorkDirError(
             f'{lock} is no lock of a training; delete it if none runs there'
@@ -123,7 +123,7 @@ def _remove_if_stale(lock: Path, owner: dict[str, Any]) -> None:
     if other['host'] == owner['host']:
         stale = not _is_alive(other['pid'], other.get('started'))
     else:
-        # the same job, started again on another machine
+        # the same job, restarted on another machine
         stale = other.get('job') is not None and other.get('job') == owner['job']
     if not stale:
         raise WorkDirError(
@@ -148,12 +148,12 @@ def _is_alive(pid: int, started: str | None) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # another user's
+        pass  # a process of another user
     return started is None or _start_time(pid) in (None, started)
 
 
 def _start_time(pid: int) -> str | None:
-    """Return when a process began, where the system tells: process ids are used again."""
+    """Return the start time of a process, if the system has it, because process ids are reused."""
     try:
         # the name, in parentheses, may hold spaces
         return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[19]

@@ -1,4 +1,4 @@
-"""Pictures of data and predictions, and of what a model sees; see docs/visualization.md."""
+"""Pictures of data, predictions, attention and features; see docs/visualization.md."""
 
 import importlib
 from typing import Any

@@ -1,8 +1,8 @@
-"""The attention that the factorised form never builds: which tokens a pixel, or the class token, takes from.
+"""The explicit attention that the factorised form never builds: the weights of a pixel or of the class token.
 
-CoaT computes ``scale * Q (softmax(K)^T V)``, the softmax over tokens, from right to left, so that no matrix
-of tokens by tokens appears (paper section 3.1). Row i of that matrix is ``scale * q_i softmax(K)^T``. Its
-entries may be negative and their sum is no constant. Beside it, the relative position encoding gives each
+CoaT computes ``scale * Q (softmax(K)^T V)`` from right to left, with the softmax over tokens. So no matrix of
+tokens by tokens is built (paper section 3.1). Row i of that matrix would be ``scale * q_i softmax(K)^T``. Its
+entries may be negative, and their sum is not constant. In addition, the relative position encoding gives each
 channel the filter of its window, times ``q_i``.
 """
 
@@ -22,7 +22,7 @@ from .subject import backbone_of, check_pixel, find_block, run, stride_of
 
 @dataclass(frozen=True)
 class Attention:
-    """What one token takes from the values of the others, for each head.
+    """Weights with which one token's result depends on the values of all tokens, for each head.
 
     Attributes:
         stage: Stage, from 0.
@@ -30,10 +30,10 @@ class Attention:
         query: Row and column of the token; None for the class token.
         image: Weights of the image tokens' values, (heads, h, w).
         class_token: Weight of the class token's value, (heads,).
-        filters: Weights that the relative position encoding adds, for each channel of a head and each place
-            of a window around the query, (heads, C / heads, K, K); windows smaller than K are framed with
-            zeros. Zero for the class token.
-        bias: What it adds beside any value, (heads, C / heads).
+        filters: Additional weights of the relative position encoding, for each channel of a head and each
+            position of a window around the query, (heads, C / heads, K, K); windows smaller than K are padded
+            with zeros. Zero for the class token.
+        bias: Term of the relative position encoding that does not depend on values, (heads, C / heads).
         windows: Side of each head's window, (heads,).
         values: Values of the image tokens, (heads, h, w, C / heads).
         class_value: Value of the class token, (heads, C / heads).
@@ -52,18 +52,18 @@ class Attention:
 
     @property
     def stride(self) -> int:
-        """Side in pixels of what one image token stands for."""
+        """Side in pixels of the area of one image token."""
         return stride_of(self.stage)
 
     def mean_filter(self) -> Tensor:
         """Return the filters averaged over channels, (heads, K, K).
 
-        That is the one weight per place that comes closest to the channels' own.
+        The mean is the single weight per position that is closest to those of the channels.
         """
         return self.filters.mean(1)
 
     def output(self) -> Tensor:
-        """Return weights times values, (C,): what the operation gives the token before its projection."""
+        """Return weights times values, (C,): the operation's result for the token, before the projection."""
         out = torch.einsum('nhw,nhwc->nc', self.image, self.values)
         out = out + self.class_token[:, None] * self.class_value + self.bias
         if self.query is not None:
@@ -80,17 +80,18 @@ class Attention:
 
 
 def explicit_attention(q: Tensor, k: Tensor, num_heads: int, scale: float) -> Tensor:
-    """Return rows of the matrix that factorised attention stands for, (heads, R, N).
+    """Return rows of the matrix that is equivalent to factorised attention, (heads, R, N).
 
-    Times the values (heads, N, C / heads) it gives the same as ``reference.factorized_attention``.
+    Multiplied by the values (heads, N, C / heads), they give the result of
+    ``reference.factorized_attention``.
 
     Args:
         q: Queries of R tokens, (R, C).
-        k: Keys of all N tokens, the class token among them, (N, C).
+        k: Keys of all N tokens including the class token, (N, C).
         num_heads: Number of heads.
         scale: Factor of the attention.
     """
-    weights = k.softmax(0)  # over tokens, each channel for itself
+    weights = k.softmax(0)  # over tokens, separately for each channel
     q, weights = (x.unflatten(-1, (num_heads, -1)).transpose(0, 1) for x in (q, weights))
     return scale * q @ weights.transpose(-1, -2)
 
@@ -102,7 +103,7 @@ def pixel_attention(
     stage: int | None = None,
     block: int | str | None = None,
 ) -> Attention:
-    """Return what the token of a pixel takes from the image.
+    """Return the attention of a pixel's token.
 
     Args:
         model: A model with a CoaT backbone, or the backbone.
@@ -124,7 +125,7 @@ def class_token_attention(
     stage: int | None = None,
     block: int | str | None = None,
 ) -> Attention:
-    """Return what the class token of a stage takes from the image; see :func:`pixel_attention`."""
+    """Return the attention of a stage's class token; see :func:`pixel_attention`."""
     return _attention(backbone_of(model), inputs, None, stage, block)
 
 
@@ -163,7 +164,7 @@ def _attention(
 
 
 def _position(pixel: tuple[int, int], stage: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Return row and column of the token that stands for a pixel; the last also for a remainder."""
+    """Return row and column of a pixel's token; pixels in the remainder belong to the last token."""
     stride = stride_of(stage)
     return min(pixel[1] // stride, size[0] - 1), min(pixel[0] // stride, size[1] - 1)
 

@@ -1,4 +1,4 @@
-"""Draw what a training pipeline makes of a data set."""
+"""Draw the images of a data set after the training pipeline."""
 
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,13 @@ def browse(cfg: Config, phase: str, output_dir: str, number: int) -> int:
         cfg: A whole config.
         phase: ``'train'``, ``'val'`` or ``'test'``.
         output_dir: Where the pictures go.
-        number: How many images at most.
+        number: Maximal number of images.
 
     Returns:
-        How many pictures were written.
+        The number of written pictures.
 
     Raises:
-        LayoutError: The data set is not there.
+        LayoutError: The data set does not exist.
         UsageError: The config has no such dataloader or no visualizer, or the number is below 1.
     """
     if number < 1:

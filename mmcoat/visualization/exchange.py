@@ -1,4 +1,4 @@
-"""Parallel blocks: how much each scale takes from the others (paper section 3.4)."""
+"""Parallel blocks: the share that each scale receives from the others (paper section 3.4)."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ from .subject import backbone_of, run
 
 @dataclass(frozen=True)
 class Exchange:
-    """What the scales give each other in the parallel blocks.
+    """The exchange between scales in the parallel blocks.
 
     Attributes:
         stages: The scales, stages from 0.
-        shares: Norm of what a scale gives, resized to the scale that takes it, over the sum of these norms:
-            (blocks, takers, givers), rows add up to 1.
-        norms: For each taker the norm of each giver's tokens at each place, (blocks, givers, h, w).
+        shares: Norm of each giving scale's map after resizing to the taking scale, divided by the sum of
+            these norms: (blocks, takers, givers); rows add up to 1.
+        norms: For each taker, the norm of each giver's tokens at each position, (blocks, givers, h, w).
     """
 
     stages: tuple[int, ...]
@@ -28,7 +28,7 @@ class Exchange:
     norms: tuple[Tensor, ...]
 
     def taken(self, taker: int, block: int) -> Tensor:
-        """Return the share that a scale takes from the others at each place, (h, w), from 0 to 1.
+        """Return the share that a scale receives from the others at each position, (h, w), from 0 to 1.
 
         Args:
             taker: Index among ``stages``.
@@ -40,10 +40,10 @@ class Exchange:
 
 
 def scale_exchange_shares(model: nn.Module, inputs: Tensor) -> Exchange:
-    """Measure the terms of the sum that each scale gets in each parallel block.
+    """Measure the terms of the sum that each scale receives in each parallel block.
 
-    A block adds the attention results of all scales, each resized to the one that takes it. Terms can point
-    against each other, so a share of norms says how large a part is, not how much of it is left in the sum.
+    A block adds the attention results of all scales, each resized to the receiving scale. Terms can have
+    opposite directions, so a share of norms shows the size of a term, not how much of it remains in the sum.
 
     Args:
         model: A model with a full CoaT as backbone, or the backbone.

@@ -1,4 +1,4 @@
-"""Feature maps as colours: the three directions in which the tokens of a scale differ most."""
+"""Feature maps as colours: the first three principal components of the tokens of a scale."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class Features:
         stage: Stage, from 0.
         map: (C, h, w).
         colours: The first three principal components as red, green and blue, (h, w, 3), from 0 to 1.
-        explained: Part of the variance that each of the three explains, (3,).
+        explained: Share of the variance that each of the three explains, (3,).
     """
 
     stage: int
@@ -29,7 +29,7 @@ class Features:
 
     @property
     def stride(self) -> int:
-        """Side in pixels of what one position stands for."""
+        """Side in pixels of the area of one position."""
         return stride_of(self.stage)
 
 
@@ -54,7 +54,7 @@ def feature_colours(model: nn.Module, inputs: Tensor, stage: int | None = None) 
 
 
 def last_map(backbone: CoaT, stage: int) -> str:
-    """Return the name of the map that a stage ends with, after the parallel blocks where it takes part."""
+    """Return the name of a stage's last map, which is after the parallel blocks if the stage is in them."""
     blocks = block_names(backbone, stage)
     if blocks and blocks[-1].startswith('p'):
         return f'parallel_blocks.{blocks[-1][1:]}.branches.{stage}'
@@ -67,10 +67,10 @@ def _colour(stage: int, features: Tensor) -> Features:
 
 
 def principal_colours(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the colours (h, w, 3) of a map (C, h, w), and the part of its variance in each of the three.
+    """Return the colours (h, w, 3) of a map (C, h, w), and the share of its variance in each of the three.
 
-    Each component is stretched so that all but its outermost hundredths fill the range from 0 to 1. Its sign,
-    which has no meaning, is the one that makes its largest weight positive.
+    Each component is scaled so that its 1st to 99th percentile fills the range from 0 to 1. The sign of a
+    component is arbitrary; it is chosen so that the largest weight is positive.
     """
     tokens = features.flatten(1).T.double()  # (C, h, w) -> (N, C)
     tokens = tokens - tokens.mean(0)

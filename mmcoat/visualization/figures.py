@@ -1,4 +1,4 @@
-"""Figures of what a model sees: the image, one panel per result, and what its colours mean."""
+"""Figures of attention, Grad-CAM, features and exchange: the image, one panel per result, and a legend."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from .gradcam import GradCam
 from .subject import stride_of
 
 PANEL = 2.2  # inches, the longer side of a picture
-NARROWEST, LOWEST = 1.75, 0.9  # of a panel, in inches: titles need room
+NARROWEST, LOWEST = 1.75, 0.9  # minimal size of a panel in inches: titles need room
 SQUARE = 1.9  # inches, a panel that shows no image
 Pixel = tuple[int, int] | None
 
@@ -48,9 +48,9 @@ def _mark(panel: Any, pixel: Pixel) -> None:
 
 
 def _over(panel: Any, image: np.ndarray, values: np.ndarray, stride: int, **how: Any) -> Any:
-    """Show values (h, w) over the greyed image, each over the pixels that it stands for."""
+    """Show values (h, w) over the grey image, each over its own pixels."""
     grey = image.astype(np.float32).mean(-1)
-    panel.imshow(grey, cmap='gray', vmin=-80, vmax=335)  # paler: colours stay colours
+    panel.imshow(grey, cmap='gray', vmin=-80, vmax=335)  # paler, so that the colours remain visible
     extent = (-0.5, values.shape[1] * stride - 0.5, values.shape[0] * stride - 0.5, -0.5)
     shown = panel.imshow(values, extent=extent, interpolation='nearest', **how)
     panel.set_xlim(-0.5, image.shape[1] - 0.5)
@@ -59,7 +59,7 @@ def _over(panel: Any, image: np.ndarray, values: np.ndarray, stride: int, **how:
 
 
 def _signed(panel: Any, image: np.ndarray, values: np.ndarray, stride: int, title: str) -> Any:
-    """Show values of both signs, and write the largest size into the title."""
+    """Show values of both signs, and write the largest absolute value into the title."""
     top = float(np.abs(values).max()) or 1.0
     how = dict(cmap='RdBu_r', vmin=-1, vmax=1, alpha=0.7)
     shown = _over(panel, image, values / top, stride, **how)
@@ -68,11 +68,10 @@ def _signed(panel: Any, image: np.ndarray, values: np.ndarray, stride: int, titl
 
 
 def draw_attention(image: np.ndarray, found: Attention, pixel: Pixel, title: str) -> Figure:
-    """Draw what a pixel or the class token takes from the image, the mean of the heads and each head.
+    """Draw the attention of a pixel or of the class token: the mean of the heads, and each head.
 
     Args:
-        image: (h, w, 3) RGB, uint8, as the network gets it.
-        found: The attention.
+        image: (h, w, 3) RGB, uint8, as the network receives it.         found: The attention.
         pixel: x and y in ``image``, marked; None for the class token.
         title: Of the figure.
     """
@@ -108,7 +107,7 @@ def _attention_legend(found: Attention) -> str:
 
 
 def _draw_filters(mean: Any, panels: Any, found: Attention) -> None:
-    """Show the convolutional part: the mean of the heads, and each head's own window."""
+    """Show the convolutional part: the mean of the heads, and the window of each head."""
     filters = found.mean_filter().cpu().numpy()
     _draw_filter(mean, filters.mean(0), 'convolution, mean')
     for head, panel in zip(range(len(filters)), panels, strict=False):
@@ -133,7 +132,7 @@ def _bar(figure: Figure, axes: Any, shown: Any, label: str) -> None:
 
 
 def draw_grad_cam(image: np.ndarray, found: GradCam, pixel: Pixel, title: str) -> Figure:
-    """Draw where the map speaks for a class; arguments as in :func:`draw_attention`."""
+    """Draw the Grad-CAM of a class; arguments as in :func:`draw_attention`."""
     figure, axes = _grid(image, 1, 2, title)
     _show_image(axes[0, 0], image, pixel, 'image')
     heat = found.heat.cpu().numpy()
@@ -146,7 +145,7 @@ def draw_grad_cam(image: np.ndarray, found: GradCam, pixel: Pixel, title: str) -
 
 
 def draw_features(image: np.ndarray, found: Sequence[Features], title: str) -> Figure:
-    """Draw the maps of the scales, three principal components as red, green and blue."""
+    """Draw the maps of the scales, with three principal components as red, green and blue."""
     title += '\ntokens of like colour are alike; R, G, B: part of the variance in each colour'
     figure, axes = _grid(image, 1, 1 + len(found), title)
     _show_image(axes[0, 0], image, None, 'image')
@@ -162,12 +161,12 @@ def draw_features(image: np.ndarray, found: Sequence[Features], title: str) -> F
 
 
 def draw_exchange(image: np.ndarray, found: Exchange, block: int, title: str) -> Figure:
-    """Draw how much each scale takes from which, for all parallel blocks, and where in one of them.
+    """Draw the shares between scales for all parallel blocks, and their positions in one block.
 
     Args:
         image: (h, w, 3) RGB, uint8, as the network gets it.
         found: The exchange.
-        block: Parallel block whose places are shown, from 0.
+        block: Parallel block whose positions are shown, from 0.
         title: Of the figure.
     """
     scales, blocks = len(found.stages), len(found.shares)

@@ -1,4 +1,4 @@
-"""Grad-CAM: where the map of a block speaks for a class (Selvaraju et al., ICCV 2017)."""
+"""Grad-CAM: where the map of a block supports a class (Selvaraju et al., ICCV 2017)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from .subject import backbone_of, check_stage, find_block, stride_of
 
 @dataclass(frozen=True)
 class GradCam:
-    """Where a map speaks for a class.
+    """Where a map supports a class.
 
     Attributes:
         stage: Stage of the map, from 0.
-        name: Of the map, as ``tap_names`` has it.
+        name: Name of the map, as in ``tap_names``.
         class_index: The class.
-        heat: (h, w), from 0 to 1: the sum of the channels, each times its mean gradient, without what speaks
-            against the class, over its largest value.
-        score: What was differentiated, as a number.
-        region: What it was summed over, in words.
+        heat: (h, w), from 0 to 1: the sum of the channels, each times its mean gradient, with negative values
+            set to 0, divided by the largest value.
+        score: Value of the differentiated score.
+        region: Description of the region over which it was summed.
     """
 
     stage: int
@@ -39,7 +39,7 @@ class GradCam:
 
     @property
     def stride(self) -> int:
-        """Side in pixels of what one position stands for."""
+        """Side in pixels of the area of one position."""
         return stride_of(self.stage)
 
 
@@ -52,14 +52,14 @@ def grad_cam(
     block: int | str | None = None,
     size: tuple[int, int] | None = None,
 ) -> GradCam:
-    """Return where a map speaks for a class, at one pixel or wherever the class is predicted.
+    """Return where a map supports a class, at one pixel or wherever the class is predicted.
 
     Args:
         model: A segmentor, detector or classifier of a toolbox, or of ``create_model``, in evaluation mode.
         inputs: One image as the model takes it after its preprocessor, (1, C, H, W).
-        class_index: None for the class predicted at the pixel, or for the one that is predicted most.
-        pixel: x and y in ``inputs``. A segmentor's score is the one there, a detector's that of the boxes
-            around it. A classifier has none.
+        class_index: None takes the class predicted at the pixel, or else the most frequently predicted one.
+        pixel: x and y in ``inputs``. A segmentor's score is then that at the pixel, a detector's that of the
+            boxes around it. A classifier has no score of a pixel.
         stage: Of the map, from 0; None for the last that the score depends on.
         block: ``0``, ``1``... for serial blocks, ``'p0'``... for parallel ones; None for the last of the
             stage that the score depends on.
@@ -76,7 +76,7 @@ def grad_cam(
         grad = None
         if score.value.requires_grad:
             (grad,) = torch.autograd.grad(score.value, features, allow_unused=True)
-    if grad is None or not grad.any():  # all zero, too, where the class token alone is read
+    if grad is None or not grad.any():  # also all zero if only the class token is read
         raise UsageError(
             f'the score does not depend on the map of {name}: choose an earlier block or stage'
         )
@@ -91,15 +91,15 @@ def _heat(stage: int, name: str, score: Score, features: Tensor, grad: Tensor) -
 
 
 def target_map(backbone: CoaT, stage: int | None = None, block: Any = None) -> tuple[int, str]:
-    """Return the stage and the name of the map that Grad-CAM looks at by default.
+    """Return the stage and the name of the map for Grad-CAM.
 
-    A classifier reads the class token alone. The map that leaves the last block has no influence on it any
-    more, so its map is the one that goes into the last block that the class token passes.
+    A classifier reads only the class token. The output map of the last block has no influence on it, so the
+    input map of the last block that the class token passes is used.
 
     Args:
         backbone: A CoaT.
         stage: From 0; None for the last.
-        block: A block of the stage; None for the last that has an influence.
+        block: A block of the stage; None takes the last one that has an influence.
 
     Raises:
         UsageError: There is no such stage or block.

@@ -1,4 +1,4 @@
-"""One look into a model: a figure, and the numbers in it as arrays."""
+"""One view into a model: a figure, and its numbers as arrays."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -18,18 +18,18 @@ from .features import feature_colours
 from .gradcam import grad_cam
 from .subject import View, backbone_of, find_block
 
-LISTED = 200  # classes that a message names at most
+LISTED = 200  # maximal number of classes in a message
 KINDS = ('attention', 'class-token', 'gradcam', 'features', 'exchange')
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen.
+    """The result of a look.
 
     Attributes:
         kind: One of ``KINDS``.
         figure: A matplotlib figure.
-        arrays: The numbers in it, by name.
+        arrays: The numbers in the figure, by name.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be looked at; None stands for the model's own choice.
+    """Where to look; None takes the model's own choice.
 
     Attributes:
         stage: From 0.
@@ -93,10 +93,10 @@ class Wish:
 
 
 def check_kinds(kinds: Sequence[str]) -> None:
-    """Refuse what there is no look for.
+    """Refuse kinds that do not exist.
 
     Raises:
-        UsageError: Of the first that is unknown.
+        UsageError: A kind is unknown; the message names the first one.
     """
     for kind in kinds:
         if kind not in KINDS:
@@ -104,7 +104,7 @@ def check_kinds(kinds: Sequence[str]) -> None:
 
 
 def look(model: nn.Module, view: View, kind: str, wish: Wish | None = None) -> Look:
-    """Look into a model while it sees an image.
+    """Run a model on an image, and return a figure of the requested kind.
 
     Args:
         model: A model of MMSegmentation, MMDetection or MMPretrain, or any with a CoaT as ``backbone``, in
@@ -115,7 +115,8 @@ def look(model: nn.Module, view: View, kind: str, wish: Wish | None = None) -> L
         wish: Where to look.
 
     Raises:
-        UsageError: Not possible with this model, or no such kind, stage, block, pixel or class.
+        UsageError: The kind is not possible with this model, or there is no such kind, stage, block, pixel or
+            class.
     """
     check_kinds([kind])
     figure, arrays = _LOOKS[kind](model, view, wish or Wish())

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-LEGEND_ROWS = 24  # classes that a legend shows at most, the largest first
+LEGEND_ROWS = 24  # maximal number of classes in a legend, largest first
 Color = tuple[int, int, int]
 
 
 def palette_of(palette: Sequence[Sequence[int]] | None, count: int) -> np.ndarray:
-    """Return ``count`` colours, (count, 3) uint8: the data set's where it has them, else distinct ones."""
+    """Return ``count`` colours, (count, 3) uint8: those of the data set, or else distinct ones."""
     if palette is not None and len(palette) >= count:
         return np.asarray(palette[:count], np.uint8)
-    # golden-angle hues, two brightnesses: neighbours in the list differ
+    # golden-angle hues and two brightnesses, so that neighbours in the list differ
     hues = (np.arange(count) * 0.618034) % 1.0
     value = np.where(np.arange(count) % 2, 255, 190)
     rgb = [np.clip(np.abs((hues * 6 + shift) % 6 - 3) - 1, 0, 1) for shift in (0, 4, 2)]
@@ -29,7 +29,7 @@ def draw_label_map(
     ignored: int = 255,
     legend: bool = True,
 ) -> np.ndarray:
-    """Return the image under its coloured label map, beside a legend of the classes that are there.
+    """Return the image under its coloured label map, beside a legend of the classes present.
 
     Args:
         image: (H, W, 3) RGB, uint8.
@@ -37,7 +37,7 @@ def draw_label_map(
         classes: Names.
         palette: (classes, 3) uint8.
         opacity: Of the colours, from 0 to 1.
-        ignored: A label that is left uncoloured.
+        ignored: A label that gets no colour.
         legend: Whether the classes are listed on the right.
 
     Returns:
@@ -59,7 +59,7 @@ def draw_label_map(
 
 
 def beside_legend(image: np.ndarray, entries: Sequence[tuple[str, Color]]) -> np.ndarray:
-    """Return (H, W, 3) with a legend on the right; text grows with the image."""
+    """Return (H, W, 3) with a legend on the right; the text size grows with the image."""
     if not entries:
         return image
     size = int(np.clip(image.shape[0] / 26, 12, 48))
@@ -90,7 +90,7 @@ def draw_instances(
     palette: np.ndarray,
     opacity: float = 0.5,
 ) -> np.ndarray:
-    """Return the image with boxes, names, scores and masks, the best on top.
+    """Return the image with boxes, names, scores and masks; the best are drawn on top.
 
     Args:
         image: (H, W, 3) RGB, uint8.

@@ -1,4 +1,4 @@
-"""The number of a model that Grad-CAM differentiates: of a class, at a pixel or wherever it is predicted."""
+"""The score that Grad-CAM differentiates: that of a class, at a pixel or wherever it is predicted."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ from .subject import check_pixel
 
 @dataclass(frozen=True)
 class Score:
-    """A number to differentiate.
+    """A score to differentiate.
 
     Attributes:
         value: The number, with its graph.
         class_index: The class.
-        region: What it is a sum over, in words.
+        region: Description of the region over which it is summed.
     """
 
     value: Tensor
@@ -41,7 +41,7 @@ def score_of(
         model: Of MMSegmentation, MMDetection or MMPretrain, or a module that returns (1, classes) or
             (1, classes, h, w).
         inputs: One image, (1, C, H, W).
-        class_index: None for what the model predicts.
+        class_index: None takes the predicted class.
         pixel: x and y in ``inputs``, or None.
         size: Height and width of ``inputs`` without padding.
 
@@ -66,7 +66,7 @@ def score_of(
 
 
 def _finds_boxes(model: nn.Module) -> bool:
-    """Say whether a model is one of MMDetection's."""
+    """Return whether a model is one of MMDetection's."""
     other = hasattr(model, 'encode_decode') or hasattr(model, 'head')
     return hasattr(model, 'predict') and hasattr(model, 'extract_feat') and not other
 
@@ -88,7 +88,7 @@ def _class_scores(model: nn.Module, inputs: Tensor, height: int, width: int) -> 
 
 
 def _sizes(inputs: Tensor, height: int, width: int) -> dict:
-    """Return what the toolboxes want to know of an image that is neither scaled nor flipped."""
+    """Return the metadata that the toolboxes need, for an image that is not scaled and not flipped."""
     padded = tuple(inputs.shape[-2:])
     return dict(
         img_shape=padded,
@@ -132,7 +132,7 @@ def _of_pixels(scores: Tensor, index: int | None, pixel: tuple[int, int] | None)
 
 @contextmanager
 def _scores_attached() -> Iterator[None]:
-    """Keep the graph of the scores in MMDetection's one-stage heads, which cut it off before they select."""
+    """Keep the graph of the scores in MMDetection's one-stage heads, which detach it before they select."""
     from mmdet.models.dense_heads import base_dense_head as heads
 
     def select(levels: Sequence[Tensor], image: int, detach: bool = True) -> list[Tensor]:
@@ -149,7 +149,7 @@ def _of_boxes(
     pixel: tuple[int, int] | None,
     size: tuple[int, int],
 ) -> Score:
-    """A detector's: the sum of the scores of its boxes, which are differentiable; their selection is not."""
+    """Return a detector's score: the sum over boxes. Scores are differentiable, the selection is not."""
     from mmdet.structures import DetDataSample
 
     sizes = dict(_sizes(inputs, *size), img_shape=size)

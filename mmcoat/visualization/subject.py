@@ -1,4 +1,4 @@
-"""What is looked at: a backbone, an image as the network gets it, stages, blocks and pixels by name."""
+"""The subject of a view: a backbone, an image as the network receives it, stages, blocks and pixels."""
 
 import copy
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ STRIDE = (
 
 @dataclass(frozen=True)
 class View:
-    """An image as the network gets it.
+    """An image as the network receives it.
 
     Attributes:
-        inputs: What the model takes, normalised and padded, (1, C, H, W).
-        image: The same without padding, as one looks at it: (h, w, 3) RGB, uint8.
-        sources: Where each of these pixels comes from in the file: x and y, (h, w, 2).
+        inputs: Input of the model, normalised and padded, (1, C, H, W).
+        image: The same without padding, for display: (h, w, 3) RGB, uint8.
+        sources: Position of each of these pixels in the file: x and y, (h, w, 2).
         size: Width and height of the image in the file.
     """
 
@@ -38,7 +38,7 @@ class View:
         """Return the pixel (x, y) of ``image`` that shows a pixel of the file.
 
         Raises:
-            UsageError: It is not in the file's image, or the pipeline has cut it off.
+            UsageError: The pixel is not in the file's image, or the pipeline has cut it off.
         """
         x, y = check_pixel(pixel, self.size)
         away = np.abs(self.sources - (x, y)).max(-1)
@@ -52,14 +52,14 @@ class View:
 
 
 def check_pixel(pixel: Sequence[int], size: tuple[int, int]) -> tuple[int, int]:
-    """Return a pixel that lies inside an image.
+    """Check that a pixel lies inside an image, and return it.
 
     Args:
         pixel: x and y.
         size: Width and height.
 
     Raises:
-        UsageError: It does not, or is no pair of whole numbers.
+        UsageError: It does not, or it is not a pair of whole numbers.
     """
     whole = all(isinstance(n, int | np.integer) for n in pixel)
     if (
@@ -85,7 +85,7 @@ def prepare(model: nn.Module, transforms: Sequence[Any], image: np.ndarray) -> V
     item = _send(transforms, image)
     data = model.data_preprocessor(pseudo_collate([item]), training=False)
     height, width = image.shape[:2]
-    # The file's coordinates go the same way as its colours do, whatever resizes and crops there are.
+    # The file's coordinates go through the same resizes and crops as its colours.
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     sent = _send([_for_floats(t) for t in transforms], np.stack([x, y, x], -1))
     sources = sent['inputs'].permute(1, 2, 0).numpy()  # (3, h, w) -> (h, w, 3)
@@ -104,7 +104,7 @@ def _send(transforms: Sequence[Any], image: np.ndarray) -> dict:
 
 
 def _for_floats(transform: Any) -> Any:
-    """Return a transform that takes float32: Pillow resizes 8 bits only."""
+    """Return a transform that accepts float32, because Pillow resizes only 8 bits."""
     if getattr(transform, 'backend', None) != 'pillow':
         return transform
     transform = copy.copy(transform)
@@ -126,12 +126,12 @@ def backbone_of(model: nn.Module) -> CoaT:
 
 
 def last_stage(backbone: CoaT) -> int:
-    """Return the last stage that an output comes from."""
+    """Return the last stage with an output."""
     return max(backbone.out_indices) if backbone.out_type == 'featmap' else backbone.num_stages - 1
 
 
 def check_stage(backbone: CoaT, stage: int | None) -> int:
-    """Return a stage that runs; None stands for the last with an output.
+    """Return a stage that runs; None takes the last one with an output.
 
     Raises:
         UsageError: There is no such stage, or it does not run.
@@ -179,11 +179,11 @@ def find_block(
 
 
 def stride_of(stage: int) -> int:
-    """Return the side in pixels of what one position of a stage stands for."""
+    """Return the side in pixels of the area of one position of a stage."""
     return STRIDE * 2**stage
 
 
 @torch.no_grad()
 def run(backbone: CoaT, inputs: Tensor) -> None:
-    """Let the backbone run for what its hooks see."""
+    """Run the backbone so that its hooks are called."""
     backbone(inputs)

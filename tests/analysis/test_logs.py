@@ -1,4 +1,4 @@
-"""Training logs: joined where resumed, whatever broke in them, smoothed, drawn."""
+"""Training logs: joined after a resume, read despite broken lines, smoothed, drawn."""
 
 import json
 import math
@@ -29,7 +29,7 @@ def validation(step, miou):
 
 @pytest.fixture
 def work(tmp_path):
-    """A run that was stopped after 40 iterations, saved at 20, and went on from there."""
+    """A run that was saved at iteration 20, stopped after 40, and resumed from 20."""
     folder = tmp_path / 'first'
     first = [training(10, 4.0), training(20, 3.0), validation(20, 30.0)]
     first += [training(30, 99.0), training(40, 99.0), '{"loss": 1.0, "st']

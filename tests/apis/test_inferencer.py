@@ -76,7 +76,7 @@ def test_equals_mmsegmentations_own(segmentor, photo):
 
 
 def test_tiles(segmentor, photo):
-    """One tile is the whole image; several see every pixel, whatever the head."""
+    """One tile equals the whole image; several tiles cover every pixel, with every head."""
     cfg, checkpoint = segmentor
     inferencer = Inferencer(cfg, checkpoint, device='cpu', precision='fp32')
     image = cv2.imread(str(photo))
@@ -282,7 +282,7 @@ def test_hub_round_trip(segmentor, photo, tmp_path):
 
 
 def test_hub_offline_and_upload(segmentor, tmp_path, monkeypatch):
-    """The hub's client is a stand-in: what is sent and what is said when it fails."""
+    """With a fake hub client: the uploaded data, and the message if it fails."""
     pytest.importorskip('safetensors')
 
     class Client:

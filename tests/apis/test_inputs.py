@@ -1,4 +1,4 @@
-"""Inputs: what is an image, in which order, and which error names it."""
+"""Inputs: which files are images, their order, and the errors that name them."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Detections of tiles put together, against what is known of them."""
+"""Joined detections of tiles, compared with known objects."""
 
 from itertools import pairwise
 

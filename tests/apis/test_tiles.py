@@ -22,7 +22,7 @@ def test_weights_add_up_to_one(length, overlap):
 
 @pytest.mark.parametrize('shape', [(50, 60), (64, 64), (130, 201), (333, 90)])
 def test_a_pointwise_model_gives_the_whole_images_labels(shape):
-    """Scores that depend on the pixel alone are the same in every tile, so the labels must be, too."""
+    """Scores that depend only on the pixel are the same in every tile, so the labels must be the same too."""
     image = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
     mix = torch.from_numpy(np.random.default_rng(1).standard_normal((5, 3))).float()
 

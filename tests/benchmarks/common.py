@@ -1,4 +1,4 @@
-"""What the benchmark's tests share."""
+"""Code that the benchmark's tests share."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def options(tmp_path: Path, *grids: Grid, **settings) -> Options:
 
 
 def measure(tmp_path: Path, *grids: Grid, **settings) -> tuple[dict[str, Row], list[str]]:
-    """Run, and return the rows by contender and what was said."""
+    """Run, and return the rows by contender and the printed lines."""
     said = []
     results = Benchmark(options(tmp_path, *grids, **settings), said.append).run()
     return {row.contender: row for row in results.rows}, said

@@ -1,4 +1,4 @@
-"""Contenders of a test's own."""
+"""Contenders for single tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who takes part, and that a wrong or missing contender never gets a time."""
+"""The choice of contenders; a wrong or missing contender never gets a time."""
 
 import sys
 import textwrap
@@ -102,7 +102,7 @@ def write_checkout(root: Path, code: str) -> Path:
 
 
 def fake_timm(monkeypatch) -> None:
-    """Put a package in timm's place that has nothing but the registry, which refuses to be used."""
+    """Replace timm by a package that has only a registry, which raises an error if it is used."""
 
     def refuse(function):
         raise AssertionError('the official models would replace those of timm')

@@ -1,4 +1,4 @@
-"""Memory, time and the comparison of outputs: what is measured is what is said."""
+"""Memory, time and the comparison of outputs give the known values."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def test_memory_does_not_count_what_was_there_before():
 
 
 def test_memory_of_a_training_step():
-    """y = x W is kept until the gradients of W and y are there: 3 tensors of known size."""
+    """y = x W is kept until the gradients of W and y exist: 3 tensors of known size."""
     layer, x = nn.Linear(64, 64, bias=False), torch.randn(128, 64)
     gradient = torch.randn(128, 64)
 

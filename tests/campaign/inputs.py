@@ -1,4 +1,4 @@
-"""Give the tools bad input, and count what becomes of it: clear, a traceback, or silence.
+"""Give the tools bad input, and count the outcomes: a clear message, a traceback, or silence.
 
     python -m tests.campaign.inputs            # about 5 minutes on 2 cores
     python -m tests.campaign.inputs slide out  # cases whose name holds one of the words
@@ -130,7 +130,7 @@ def faulty_files(folder: Path, good: Path) -> Iterator[tuple[str, list[object]]]
 
 
 def run_case(arguments: list[object], work_dir: Path) -> tuple[str, str]:
-    """Return what became of a case, and its last line."""
+    """Return the outcome of a case, and its last line."""
     stdout, stderr = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as monkeypatch, contextlib.redirect_stderr(stderr):
         if arguments[0] in ('train', 'test', 'profile_training') and '--work-dir' not in arguments:

@@ -93,7 +93,7 @@ def kill_at_random(process: subprocess.Popen, phase: Path, longest: float) -> st
     """Kill a training at most ``longest`` seconds after its first step, one time in eight before it.
 
     Returns:
-        What it was at, None if it ended.
+        What it was doing, None if it ended.
     """
     phase.write_text('start')
     if random.random() >= 1 / 8:

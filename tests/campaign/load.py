@@ -82,7 +82,7 @@ def resident() -> float:
 
 
 def give_back() -> None:
-    """Let the C library return what is free in its heap: what stays resident is held."""
+    """Make the C library return its free memory, so that the resident memory is memory in use."""
     ctypes.CDLL(None).malloc_trim(0)  # glibc
 
 
@@ -94,7 +94,7 @@ def translations() -> int:
 
 
 def measure(args: argparse.Namespace, inferencer: Inferencer, tell: Callable[[str], None]) -> int:
-    """Run the images, tell what was measured, and return the exit status."""
+    """Run the images, print the measurements, and return the exit status."""
     sizes, peak, held, made = set(), 0.0, [], []
     for number, image in enumerate(images(args.images, SIDES if args.compile else ()), 1):
         [result] = inferencer(image)

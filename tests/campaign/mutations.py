@@ -1,4 +1,4 @@
-"""Put one fault after another into a copy of the tree, and see whether the tests notice.
+"""Put faults into a copy of the tree, one at a time, and check that the tests find them.
 
     python -m tests.campaign.mutations             # about 5 minutes on one core
     python -m tests.campaign.mutations drop eps    # mutations whose name holds one of the words
@@ -195,7 +195,7 @@ def run_tests(tree: Path, tests: tuple[str, ...]) -> tuple[int, str]:
 
 
 def mutate(tree: Path, mutation: Mutation) -> str | None:
-    """Put the fault into ``tree``; return the file's text before, None where ``old`` does not stand once."""
+    """Put the fault into ``tree``; return the file's old text, None if ``old`` is not in it exactly once."""
     path = tree / mutation.file
     text = path.read_text()
     if text.count(mutation.old) != 1:
@@ -219,7 +219,7 @@ def judge(tree: Path, mutation: Mutation) -> tuple[str, str]:
 
 
 def main(words: list[str], tell: Callable[[str], None]) -> int:
-    """Run the mutations, tell a table of them, and return the exit status."""
+    """Run the mutations, print a table of them, and return the exit status."""
     chosen = [m for m in MUTATIONS if not words or any(word in m.name for word in words)]
     with tempfile.TemporaryDirectory() as temporary:
         tree = copy_tree(Path(temporary))

@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace, tell: Callable[[str], None]) -> int:
-    """Run the cases, tell a table of them, and return the exit status."""
+    """Run the cases, print a table of them, and return the exit status."""
     tell(
         '| arch | pixels | precision | largest number | key | error, official | ours | ratio | s |'
     )

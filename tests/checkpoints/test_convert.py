@@ -1,4 +1,4 @@
-"""Conversions keep every bit, account for every tensor, and refuse what they do not know."""
+"""Conversions keep every bit, report every tensor, and refuse unknown names."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def assert_accounted(before, result):
 
 
 def with_initial_norms(arch):
-    """An official classifier whose unused norms are as initialised, as training leaves them."""
+    """An official classifier whose unused norms have their initial values, as after training."""
     weights = files.official(arch)
     for key in weights:
         if key.startswith(tuple(files.unused_norms(arch))):

@@ -1,4 +1,4 @@
-"""Fetching, against a web server on this machine that misbehaves as told."""
+"""Fetching from a local web server with chosen faults."""
 
 import contextlib
 import hashlib
@@ -32,7 +32,7 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves ``data``; ``faults`` are taken one per request, '' is none."""
+    """Serves ``data``; each request uses the next of ``faults``, where '' means no fault."""
 
     daemon_threads = True
 
@@ -125,7 +125,7 @@ def path(tmp_path) -> Path:
 
 
 def closed_url() -> str:
-    """An address of this machine where nobody listens."""
+    """A local address without a server."""
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         return f'http://127.0.0.1:{probe.getsockname()[1]}/file.pth'
@@ -177,7 +177,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(server, path, fault
 
 
 def test_an_answer_that_never_ends_is_given_up(path, monkeypatch):
-    """Its first line comes a byte at a time, so that no timeout of the socket ends it."""
+    """The first line of the response comes a byte at a time, so that no socket timeout ends it."""
     monkeypatch.setenv('no_proxy', '127.0.0.1')
     monkeypatch.setattr(MODULE, 'PATIENCE', 0.3)
 
@@ -198,7 +198,7 @@ def test_an_answer_that_never_ends_is_given_up(path, monkeypatch):
 
 @pytest.mark.parametrize('rate', [4_000, 4_200])
 def test_least_rate(tmp_path, monkeypatch, rate):
-    """A server of just more than 4096 bytes a second is waited for an hour, one of less is not."""
+    """A server slightly above 4096 bytes per second is waited for, even an hour; a slower one is not."""
     clock, whole = [0.0], rate * 3_600
 
     class Response:
@@ -434,7 +434,7 @@ def test_both_sources_offline(server):
 
 
 def test_published_names_everywhere(server, monkeypatch, tmp_path):
-    """``mmcoat://`` and the official URL go the same way, in our reading and in MMEngine's."""
+    """``mmcoat://`` and the official URL give the same file, with our reader and with MMEngine's."""
     from mmengine.runner import CheckpointLoader
 
     file = tmp_path / 'weights.pth'

@@ -1,4 +1,4 @@
-"""Reading is safe: no code of a file runs, and what training leaves beside weights still comes through."""
+"""Reading is safe: no code of a file runs, but the other contents of training checkpoints are still read."""
 
 import argparse
 import io
@@ -106,7 +106,7 @@ def test_training_state_of_mmengine(tmp_path):
 
 
 def test_mmengine_loads_before_and_after(tmp_path):
-    """OneDL's loader takes what it allowed off the process-wide list; ours puts it back."""
+    """OneDL's loader removes its allowed classes from the process-wide list; ours adds them again."""
     from mmengine.runner import CheckpointLoader
 
     path = save(tmp_path / 'a.pth', training_state())
@@ -161,7 +161,7 @@ def test_old_and_new_format(tmp_path, zipped):
 
 @pytest.mark.parametrize('zipped', FORMATS)
 def test_damaged(tmp_path, zipped):
-    """Cut off anywhere or overwritten, a file gives our error and no other."""
+    """A file that is truncated or overwritten anywhere gives our error and no other."""
     path = save(tmp_path / 'a.pth', {'model': {'a': torch.arange(100.0)}, 'n': 1}, zipped)
     whole = path.read_bytes()
     rng = np.random.default_rng(0)

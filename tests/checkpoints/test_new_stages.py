@@ -1,4 +1,4 @@
-"""A four-scale model's weights in a model with a fifth scale: they load strictly, what is new is named."""
+"""A four-scale model's weights load strictly into a model with a fifth scale; new parameters are named."""
 
 import pytest
 import torch
@@ -68,7 +68,7 @@ def test_maps_of_the_four_scales_are_the_four_scale_models(path, said):
 
 @pytest.mark.parametrize('parallel', [False, True])
 def test_full_coat(tmp_path, said, parallel):
-    """The fifth scale beside the parallel blocks, or in them: then its branches are new, too."""
+    """The fifth scale outside of the parallel blocks, or in them; then its branches are new too."""
     torch.save(files.official('tiny'), tmp_path / 'tiny.pth')
     found = build(five('tiny', parallel), tmp_path / 'tiny.pth').state_dict()
     weights = files.own('tiny')

@@ -91,7 +91,7 @@ def test_does_not_overwrite(tmp_path, source):
 
 
 def test_names(tmp_path, source):
-    """A former hash is replaced; a date is none."""
+    """An old hash is replaced; a date is not a hash."""
     for name, stem in (('model-1a2b3c4d', 'model'), ('model-20241231', 'model-20241231')):
         path, _ = publish(source, tmp_path / f'{name}.pth')
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""No road by which MMEngine opens a checkpoint runs a file's code; damaged and swollen files are refused."""
+"""MMEngine never runs a file's code, however it opens one; damaged and inflated files are refused."""
 
 import os
 import tarfile
@@ -89,7 +89,7 @@ def test_load_checkpoint(evil):
 
 
 def test_a_scheme_of_another_package(evil, monkeypatch):
-    """Its loader asks PyTorch for everything, and is held to the restricted way."""
+    """Its loader asks PyTorch for unrestricted loading, but restricted loading is used."""
     monkeypatch.setattr(CheckpointLoader, '_schemes', dict(CheckpointLoader._schemes))
 
     @CheckpointLoader.register_scheme('elsewhere://', force=True)

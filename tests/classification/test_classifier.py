@@ -99,7 +99,7 @@ def test_a_wrong_file_is_refused(wrong, tmp_path):
 
 @pytest.fixture
 def data(tmp_path):
-    """Four of ImageNet's thousand classes, with the lists that say so."""
+    """Four of ImageNet's thousand classes, with their lists."""
     root = tmp_path / 'data'
     make_imagenet(root, train=4, val=3)
     (root / 'meta').mkdir()

@@ -65,7 +65,7 @@ def test_evaluation_size(name):
     ('name', 'edges'), [('coat_s', (248, 496)), ('coat_lite_m_384', (384, 384))]
 )
 def test_the_documented_override_crops_as_timm(name, edges):
-    """Each data set's file tells the options; they are read from there and given to the tools' parser."""
+    """The options in each data set's file are read and given to the tools' parser."""
     size = 384 if name.endswith('384') else 224
     text = (ROOT / f'configs/_base_/datasets/imagenet_{size}.py').read_text()
     (options,) = re.findall(r'--cfg-options((?:[ \n#]+\S+=\S+)+)', text)
@@ -108,7 +108,7 @@ def test_builds_and_steps(name):
 
 @pytest.mark.parametrize('name', RECIPES)
 def test_what_decays(name):
-    """As in the official runs: nothing of one dimension; all else, class tokens among it."""
+    """As in the official runs: only parameters of two or more dimensions, also class tokens, have decay."""
     from mmpretrain.registry import MODELS
 
     cfg = load(name)

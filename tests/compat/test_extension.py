@@ -1,4 +1,4 @@
-"""The module in the place of ``mmcv._ext``, in processes of their own: imports cannot be undone."""
+"""The module that replaces ``mmcv._ext``, tested in separate processes, because imports cannot be undone."""
 
 import importlib.util
 import os
@@ -110,7 +110,7 @@ def test_openmmlab_finds_operators_and_names_them():
     ],
 )
 def test_trains_a_step_and_predicts(name):
-    """The tests of the configs themselves, where only our operators are there."""
+    """The tests of the configs, with only our operators."""
     test = f'test_steps_and_predicts[{name}]'
     if 'ade20k' in name:
         test = f'test_mask2former_segmentor[{name}]'

@@ -98,7 +98,7 @@ def test_half_precision_is_computed_in_float(dtype):
 
 
 def test_torchvision_counts_only_where_its_operators_run(monkeypatch):
-    """An import that succeeds proves nothing: beside another build of torch each call fails."""
+    """A successful import is no proof: with another build of torch every call fails."""
     from types import ModuleType
 
     from mmcoat.compat.vision import torchvision_ops

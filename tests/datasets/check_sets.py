@@ -1,4 +1,4 @@
-"""Small sound data sets to break, and what a check says of them."""
+"""Small valid data sets to break, and the findings of a check."""
 
 import json
 from pathlib import Path
@@ -111,7 +111,7 @@ def lines(report: Report) -> dict[str, str]:
 
 
 def turn(path: Path, orientation: int) -> None:
-    """Say in a JPEG's EXIF entry that it is to be turned."""
+    """Set a JPEG's EXIF entry so that it is rotated."""
     image = Image.open(path)
     exif = Image.Exif()
     exif[0x0112] = orientation

@@ -1,4 +1,4 @@
-"""Each way to spoil a COCO file is named by its own finding, with the ids of annotations."""
+"""Each fault in a COCO file gives its own finding, with the ids of annotations."""
 
 import json
 import re

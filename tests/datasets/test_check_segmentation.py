@@ -1,4 +1,4 @@
-"""Each way to spoil images and label maps is named by its own finding."""
+"""Each fault in images and label maps gives its own finding."""
 
 import os
 import re
@@ -232,7 +232,7 @@ def test_what_is_not_turned_is_no_finding(maps):
 
 
 def test_size_of_a_turned_image(maps):
-    """A map that was drawn on the turned image."""
+    """A map that was drawn on the rotated image."""
     turned(maps, 'color_ignore_orientation', orientation=6)
     maps.put(np.ascontiguousarray(maps.labels.T))
     assert 'EXIF orientation 6' in lines(maps.check())['map_size']

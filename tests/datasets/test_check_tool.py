@@ -1,4 +1,4 @@
-"""tools/check_dataset.py, and the check that tools/train.py begins with, on our configs and drawn sets."""
+"""tools/check_dataset.py, and the check at the start of tools/train.py, on our configs and drawn sets."""
 
 import json
 import re
@@ -94,7 +94,9 @@ def test_training_does_not_begin_on_broken_label_maps(monkeypatch, capsys, ade, 
     Image.new('L', (40, 64), 1).save(path)
     assert train(monkeypatch, SEG, ade, tmp_path / 'run') == 2
     error = capsys.readouterr().err.strip()
-    assert error.startswith('train.py: error: val: label maps of another size than their image (1)')
+    assert error.startswith(
+        'train.py: error: val: label maps whose size is not that of their image (1)'
+    )
     assert 'tools/check_dataset.py' in error
     assert SEG in error
     assert len(error.splitlines()) == 1
@@ -153,7 +155,7 @@ def test_warnings_go_to_the_log(monkeypatch, capsys, ade):
     cfg = runs.load_config(str(config(SEG)), {'data_root': str(ade)})
     check_before_training(runs.named_datasets(cfg, ['train']), cfg, 'mine.py')
     log = ''.join(capsys.readouterr())
-    assert 'passed over because of their ending (1): other.JPG' in log
+    assert 'ignored because of their ending (1): other.JPG' in log
     assert 'tools/check_dataset.py mine.py' in log
 
 

@@ -1,4 +1,4 @@
-"""Data sets that are missing or laid out wrong are told before training."""
+"""Missing data sets and wrong layouts are reported before training."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tests of the synthetic data sets: files, labels, annotations, and what the pictures demand."""
+"""Tests of the synthetic data sets: files, labels, annotations, and properties of the pictures."""
 
 import hashlib
 import json
@@ -254,7 +254,7 @@ def test_tool(layout: str, tmp_path: Path, monkeypatch, capsys) -> None:
 
 @pytest.mark.parametrize('layout', ['ade20k', 'coco', 'voc'])
 def test_tool_in_a_process_of_its_own(layout: str, tmp_path: Path) -> None:
-    """Nothing that other tests imported helps: upstream's toolboxes want MMCV's operators."""
+    """In a new process, without other tests' imports: upstream's toolboxes need MMCV's operators."""
     tool = ROOT / 'tools' / 'make_synthetic_dataset.py'
     command = [sys.executable, tool, layout, tmp_path / 'data', '--train', '1', '--val', '1']
     result = subprocess.run([str(part) for part in command], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Drawing deletes nothing that was not drawn, whatever is asked for."""
+"""Drawing deletes only drawn files, whatever the arguments are."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The demos from end to end, with few images and steps; they override no more than they say."""
+"""The demos from end to end, with few images and steps; they override only the documented settings."""
 
 import json
 import re
@@ -92,7 +92,7 @@ def test_detection(tmp_path, monkeypatch, capfd):
 
 
 def test_detection_gives_the_metrics_back(tmp_path):
-    """Two steps find nothing: whether the numbers arrive is tested with a runner that finds something."""
+    """Nothing is detected after two steps, so the numbers are tested with a fake runner."""
 
     def val() -> dict[str, float]:
         print('Average Precision: a table')

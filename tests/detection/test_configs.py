@@ -35,7 +35,7 @@ def test_all_configs_are_there():
 
 
 def input_channels(model: torch.nn.Module) -> list[int]:
-    """Return what the convolutions that receive the backbone's maps expect."""
+    """Return the input channels of the convolutions that receive the backbone's maps."""
     if not model.with_neck:  # Mask2Former: the pixel decoder, from the smallest map to the largest
         decoder = model.panoptic_head.pixel_decoder
         convs = [*decoder.input_convs, *reversed(decoder.lateral_convs)][::-1]

@@ -83,7 +83,7 @@ def test_columns_are_mmdetections_classes():
 
 @pytest.mark.parametrize('change', ['missing', 'unexpected', 'shape', 'alias', 'columns'])
 def test_what_does_not_fit_is_an_error(lite_small, change):
-    """Even where the loader is lenient, as MMEngine's is."""
+    """Even if the loader is lenient, like MMEngine's."""
     model, weights = lite_small[0], dict(lite_small[1])
     if change == 'missing':
         del weights['transformer.encoder.layers.3.norm1.bias']

@@ -1,4 +1,4 @@
-"""Run what a document tells its readers to run.
+"""Run the commands in a document.
 
 In a document, in this order:
 
@@ -36,7 +36,7 @@ class Block:
 
 
 def blocks(document: Path) -> list[Block]:
-    """Return what of a document is run, in order."""
+    """Return the parts of a document that are run, in order."""
     content, found, file = document.read_text(encoding='utf-8'), [], ''
     for match in PARTS.finditer(content):
         line = content.count('\n', 0, match.start()) + 1

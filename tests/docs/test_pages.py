@@ -1,4 +1,4 @@
-"""Pages whose commands stand for themselves: the tour, and what Inference and Migration show in Python."""
+"""Pages whose commands need no preparation: the tour, and the Python of Inference and Migration."""
 
 import subprocess
 import sys

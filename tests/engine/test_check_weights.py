@@ -1,4 +1,4 @@
-"""What of a checkpoint fits a model, where the model itself translates names."""
+"""Check the weights of a checkpoint for models that translate names themselves."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Checkpoints are whole at every moment; losses that are no number stop a training."""
+"""Checkpoints are complete at every moment; a NaN or infinite loss stops a training."""
 
 import errno
 import signal
@@ -109,7 +109,7 @@ def test_a_whole_one_at_every_moment(tmp_path, monkeypatch):
 
 
 def test_disk_full(tmp_path, monkeypatch):
-    """One line; the last checkpoint and the pointer as they were, no part of a file."""
+    """One line; the last checkpoint and the pointer are unchanged, and there is no partial file."""
     fsync = atomic.os.fsync
 
     def full(handle):
@@ -128,7 +128,7 @@ def test_disk_full(tmp_path, monkeypatch):
 
 
 def test_killed_before_the_old_one_was_deleted(tmp_path, monkeypatch):
-    """What a killed run left is deleted after the next save."""
+    """Files that a killed run left are deleted after the next save."""
     from mmcoat.engine.hooks import CheckpointHook
 
     remove = CheckpointHook._remove

@@ -40,7 +40,7 @@ def build(model, **paramwise):
 
 
 def settings(model, wrapper) -> dict[str, tuple[float, float]]:
-    """{name: (learning rate over the base, weight decay)}; every parameter once."""
+    """{name: (learning rate divided by the base rate, weight decay)}; every parameter once."""
     names = {id(p): name for name, p in model.named_parameters()}
     found = {}
     for group in wrapper.optimizer.param_groups:

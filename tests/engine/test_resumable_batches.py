@@ -1,4 +1,4 @@
-"""The data loader that begins anywhere: same samples, same draws, whoever loads them."""
+"""The data loader that starts at any batch: the same samples and random numbers in every process."""
 
 import random
 
@@ -13,7 +13,7 @@ from mmcoat.engine.batches import PositionedLoader
 
 
 class Draws(Dataset):
-    """Each sample is its index and what the three generators draw for it."""
+    """Each sample is its index, and the numbers that the three generators draw for it."""
 
     metainfo = dict(classes=('a',))
 

@@ -26,7 +26,7 @@ def test_within_and_beyond_the_tolerance():
 
 
 def test_half_of_an_outline():
-    """The lower half of the edge lies 10 pixels off: half is met either way, but for the step between."""
+    """The lower half of the edge is 10 pixels away, so half is matched both ways, except at the step."""
     answer = halves(20)
     answer[20:] = halves(30)[20:]
     assert score(answer, halves(20))[0] == pytest.approx(0.5, abs=0.1)

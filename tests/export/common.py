@@ -45,7 +45,7 @@ def segmentor(kind: str) -> Config:
 
 
 def weights(cfg: Config, path) -> str:
-    """Save random weights, with norms that have seen something, and return the file."""
+    """Save random weights, with norms whose statistics are not initial, and return the file."""
     torch.manual_seed(0)
     model, _ = models.build(cfg, None)
     for module in model.modules():

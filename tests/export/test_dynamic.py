@@ -1,4 +1,4 @@
-"""Programs with open sizes: every head is right where it was not traced, or refused."""
+"""Programs with dynamic sizes: every head is correct at sizes that were not traced, or is refused."""
 
 import copy
 

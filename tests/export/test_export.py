@@ -1,4 +1,4 @@
-"""From a config and a checkpoint to a file that its own runtime runs; and what is said where it cannot be."""
+"""From a config and a checkpoint to a file that its own runtime runs; and messages if this fails."""
 
 import importlib.util
 import json
@@ -192,7 +192,7 @@ def test_verification_passes_ties_and_rounding():
 
 @needs_onnx
 def test_onnx_and_the_example(monkeypatch, capsys, model, photos, tmp_path):
-    """Open sizes, verified at three others; then the example, in a process without PyTorch."""
+    """Dynamic sizes, verified at three other sizes; then the example, in a process without PyTorch."""
     path = tmp_path / 'program.onnx'
     arguments = ['--dynamic', 'height,width', '--verify', '--out', path, *SHAPE]
     assert run_tool(monkeypatch, 'export', *model, *arguments) == 0

@@ -115,7 +115,7 @@ def test_autocast(dtype, image):
 
 
 def test_fp16_survives_many_tokens():
-    """Unnormalised sums over 40,000 tokens would leave the range of fp16."""
+    """Unnormalised sums over 40,000 tokens would overflow fp16."""
     from mmcoat.ops.reference import attention_context
 
     torch.manual_seed(0)
@@ -297,7 +297,7 @@ def test_compiles_as_one_graph_for_several_sizes():
 
 
 def test_channels_last():
-    """The same numbers, in the order of memory in which the backbone works: no copy at its end."""
+    """The same numbers, in the backbone's own memory layout, without a final copy."""
     model, x = CoaT('lite_tiny').eval(), torch.randn(2, 3, 64, 96)
     other = CoaT('lite_tiny', channels_last=True).eval()
     other.load_state_dict(model.state_dict())

@@ -1,4 +1,4 @@
-"""Constants that large activations and even odds hide: the eps of the norms, the odds of drop path."""
+"""Constants that large activations, or a rate of 0.5, would hide: the norms' eps, the rate of drop path."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""CoaT as an encoder: alone, and below the decoders of segmentation_models_pytorch where it is installed."""
+"""CoaT as an encoder: alone, and with the decoders of segmentation_models_pytorch if it is installed."""
 
 from importlib.util import find_spec
 

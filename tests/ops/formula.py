@@ -1,4 +1,4 @@
-"""The two blocks as the paper writes them, ``x + drop_path(f(norm(x)))``, step by step, without mmcoat.ops.
+"""The two blocks as in the paper, ``x + drop_path(f(norm(x)))``, step by step, without mmcoat.ops.
 
 The forms put residual sums and drop path into their operations; values, gradients and random draws must stay
 those of this page.

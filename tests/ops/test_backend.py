@@ -1,4 +1,4 @@
-"""Which form runs, what is said where none can, and what an exported program consists of."""
+"""Which form runs, the messages if none can run, and the operators of an exported program."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""An operation has the same name, file and signature in every form, and the forms keep apart.
+"""An operation has the same name, file and signature in every form, and forms do not import each other.
 
 The sources are read, not imported: ``fused`` needs Triton.
 """

@@ -74,7 +74,7 @@ def test_conv_attention(width, size):
 
 @pytest.mark.parametrize('shift', [0, 60, -60, 200, -200])
 def test_keys_far_from_zero(shift):
-    """In float32, where the maximum is looked for only if the sums ask for it."""
+    """In float32, where the maximum is computed only if the sums require it."""
     f32 = dict(dtype=torch.float32)
     qkv_cls, qkv = random(2, 1, 3, 32, **f32), random(2, 5, 4, 3, 32, **f32)
     for tensor in (qkv_cls, qkv):
@@ -87,7 +87,7 @@ def test_keys_far_from_zero(shift):
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('width', [8, 40])
 def test_conv_attention_in_low_precision(dtype, width):
-    """Against the reference in float64: as near as the reference in the same precision, and twice that."""
+    """Against the reference in float64: at most twice the error of the reference in the same precision."""
     channels = HEADS * width
     tensors = [random(2, 1, 3, channels), random(2, 9, 8, 3, channels)]
     weights, biases = filters(channels)
@@ -191,7 +191,7 @@ def test_gradients_of_the_backbone(arch, arguments):
 
 
 def test_autocast_trains():
-    """Gradients under bfloat16 autocast point where those of float32 do."""
+    """Gradients under bfloat16 autocast have the direction of those in float32."""
     model = CoaT('lite_tiny')
     x = torch.randn(2, 3, 64, 64)
     exact = backbone_results(model, 'plain', x)

@@ -125,7 +125,7 @@ def test_keys_at_the_ends_of_the_range(dtype, shift, gradients):
 
 
 def test_position_encoding_under_autocast():
-    """A residual inside the filter would swallow the filter's digits."""
+    """A residual inside the filter would round away the filter's digits."""
     generator = torch.Generator().manual_seed(0)
     x = 1000 * torch.randn(1, 16, 16, 24, generator=generator)
     weight = 0.01 * torch.randn(24, 1, 3, 3, generator=generator)

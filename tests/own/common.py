@@ -1,4 +1,4 @@
-"""Small data sets of one's own, and configs of a small model on them."""
+"""Small user data sets, and configs of a small model for them."""
 
 from pathlib import Path
 

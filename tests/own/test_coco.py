@@ -1,4 +1,4 @@
-"""Three categories of one's own in COCO's format: Mask R-CNN trains a step on them and is tested."""
+"""Three user categories in COCO's format: Mask R-CNN trains a step on them and is tested."""
 
 import json
 
@@ -16,7 +16,7 @@ CLASSES = ['cup', 'bottle', 'ball']
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """Drawn COCO under other names: three categories, odd ids, folders of one's own."""
+    """Drawn COCO under other names: three categories, unusual ids, other folders."""
     root = tmp_path_factory.mktemp('own_coco')
     make_coco(root, train=4, val=2, size=(96, 96), seed=3, overwrite=True)
     for split in ('train', 'val'):

@@ -1,4 +1,4 @@
-"""Labels that a training would ignore in silence, or stop at, are errors before it starts."""
+"""Labels that a training would silently ignore, or that would stop it, are errors before it starts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The page: what lies behind it, and, where Gradio and a browser are, the page itself from end to end."""
+"""The page: its code and, if Gradio and a browser are installed, the page itself from end to end."""
 
 import json
 import os

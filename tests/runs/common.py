@@ -1,4 +1,4 @@
-"""Small trainings to interrupt: configs, faults on command, a process of their own, bitwise comparison."""
+"""Small trainings to interrupt: configs, chosen faults, separate processes, bitwise comparison."""
 
 import os
 import signal

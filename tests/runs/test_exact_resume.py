@@ -1,4 +1,4 @@
-"""An interrupted and resumed run is bitwise the one that was never interrupted."""
+"""An interrupted and resumed run is bitwise equal to an uninterrupted one."""
 
 import signal
 
@@ -79,7 +79,7 @@ def test_stopped_inside_an_epoch(monkeypatch, tmp_path, by_epoch, fault, status,
 
 
 def test_stopped_inside_a_validation(monkeypatch, tmp_path, by_iteration, whole):
-    """The validation is made up for: the best checkpoint is the same."""
+    """The interrupted validation is repeated: the best checkpoint is the same."""
     broken = tmp_path / 'broken'
     stop = with_fault(by_iteration, 3, 'SIGTERM', place='val')
     assert run_tool(monkeypatch, 'train', stop, '--work-dir', broken, *SEED) == 143

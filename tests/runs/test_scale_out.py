@@ -63,7 +63,7 @@ def test_two_processes_are_one_with_twice_the_batch(monkeypatch, tmp_path, confi
 
 @LOSSES.register_module(force=True)
 class PerImage(torch.nn.Module):
-    """A loss per image instead of per object: only so is a mean over processes that of the joint batch."""
+    """A loss per image, not per object; only then the mean over processes is that of the joint batch."""
 
     def __init__(self, inner, images, loss_weight=1.0):
         super().__init__()
@@ -206,7 +206,7 @@ def test_number_of_processes():
 
 
 def test_slurm_commands(tmp_path):
-    """What srun is told: a fake one writes it down."""
+    """The arguments of srun, written down by a fake srun."""
     srun = tmp_path / 'srun'
     srun.write_text('#!/usr/bin/env bash\necho "$MASTER_PORT $OMP_NUM_THREADS $*"\n')
     srun.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What a run starts from: rubbish is never taken in silence; and the switch that finds where NaN begin."""
+"""The start of a run: bad files are never silently accepted; and the switch that finds the origin of NaN."""
 
 import pytest
 import torch

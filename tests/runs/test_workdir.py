@@ -1,4 +1,4 @@
-"""What a run may start from, and in which work dir; no training here."""
+"""Allowed starts of a run, and its work dir; without training."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Classes of one's own, as README shows them: labels 1, 2, 3 of a map become classes 0, 1, 2."""
+"""The user's own classes, as in README: labels 1, 2, 3 of a map become classes 0, 1, 2."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Rivals differ from our configs in the backbone and in what it is named to need, and in nothing else."""
+"""Rivals differ from our configs only in the backbone and in the settings that the backbone needs."""
 
 from importlib.util import find_spec
 

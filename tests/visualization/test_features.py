@@ -1,4 +1,4 @@
-"""Feature colours and the exchange between scales, against what they are made of."""
+"""Feature colours and the exchange between scales, compared with the values that they come from."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Grad-CAM for every kind of model, and where a score does not reach."""
+"""Grad-CAM for every kind of model, and for maps that the score does not depend on."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Figures and files of a whole look, from images as the toolboxes' pipelines leave them, and the tool."""
+"""Figures and files of a whole look, from images after the toolboxes' pipelines, and the tool."""
 
 import re
 

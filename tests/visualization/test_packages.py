@@ -1,4 +1,4 @@
-"""The taps under the packages grad-cam and Captum, where these are installed: the examples of the docs."""
+"""The taps with the packages grad-cam and Captum, if these are installed: the examples of the docs."""
 
 import re
 from importlib.util import find_spec

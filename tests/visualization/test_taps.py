@@ -1,4 +1,4 @@
-"""Taps: every map as a layer, the backbone as it was, and what packages make of them."""
+"""Taps: every map as a layer, an unchanged backbone, and the use by other packages."""
 
 import pytest
 import torch

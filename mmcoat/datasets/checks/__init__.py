@@ -1,4 +1,4 @@
-"""Check data sets before they are trained on: every image, label map and annotation is looked at."""
+"""Check data sets before training: every image, label map and annotation."""
 
 from .before_training import check_before_training
 from .check import check_sets

@@ -1,4 +1,4 @@
-"""The check that a training begins with: a sample of the images, all of a COCO file's entries."""
+"""The check at the start of a training: a sample of the images, and all entries of a COCO file."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 def check_before_training(
     sets: Iterable[tuple[str, Mapping[str, Any]]], cfg: Mapping[str, Any], path: str
 ) -> None:
-    """Check a sample of each data set in the first process; warnings are printed.
+    """Check a sample of each data set in the first process, and print warnings.
 
     Args:
         sets: Name and config of each data set.
@@ -24,7 +24,7 @@ def check_before_training(
         path: The config's file, for the message.
 
     Raises:
-        DataError: There is an error; one line with the first, and the command that names all.
+        DataError: There is an error; the line has the first one, and the command that shows all.
     """
     if not _is_first_process(cfg):
         return
@@ -36,7 +36,7 @@ def check_before_training(
 
 
 def _is_first_process(cfg: Mapping[str, Any]) -> bool:
-    """Ask the launcher's variables: the processes have not met yet where each has a GPU."""
+    """Read the launcher's variables, because with GPUs the processes are not connected yet."""
     if cfg.get('launcher', 'none') == 'none':
         return True
     return next((os.environ[name] for name in RANKS if name in os.environ), '0') == '0'

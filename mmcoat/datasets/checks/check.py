@@ -21,16 +21,16 @@ def check_sets(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Look at the images and annotations of data sets, as training would read them.
+    """Check the images and annotations of data sets, read as in training.
 
-    Label maps of MMSegmentation and COCO files of MMDetection are checked; of another data set the report
-    says so with an empty ``kind``: these have other rules, or lie in a remote store.
+    Label maps of MMSegmentation and COCO files of MMDetection are checked. Other data sets have other rules
+    or are in a remote store; the report gives them an empty ``kind``.
 
     Args:
         sets: Name (``train``, ``val``, ``test``) and config of each data set, without wrappers.
         cfg: The whole config.
-        sample: Open only so many images of each data set, evenly spread; None opens all. The entries of a
-            COCO file are always checked.
+        sample: Number of images to open in each data set, evenly spread; None opens all. The entries of a
+            COCO file are always all checked.
         workers: How many files are opened at once; None takes all cores.
         progress: Called with name, images done and images wanted after each image.
 
@@ -38,9 +38,9 @@ def check_sets(
         LayoutError: A folder or the annotation file is missing.
         DataError: A data set cannot be built.
     """
-    use_pytorch_ops()  # where MMCV has no compiled operators, MMDetection is not imported without
+    use_pytorch_ops()  # without them MMDetection cannot be imported if MMCV has no compiled operators
     sets = list(sets)
-    sources = [describe(split, dataset, cfg) for split, dataset in sets]  # mistakes here come first
+    sources = [describe(split, dataset, cfg) for split, dataset in sets]  # errors here come first
     return Report(
         _check(source, sample, workers, progress or _quiet)
         if source

@@ -27,7 +27,7 @@ def check_coco(
 
     Args:
         source: The data set.
-        sample: Open only so many images, evenly spread; None opens all.
+        sample: Number of images to open, evenly spread; None opens all.
         workers: How many files are opened at once; None takes all cores.
         progress: Called after each image.
     """
@@ -73,7 +73,7 @@ def _read(path: str, found: Findings) -> dict[str, list[Entry]] | None:
 
 
 def _check_images(entries: list[Any], found: Findings) -> dict[Any, Entry]:
-    """Return the sound images by their ids."""
+    """Return the valid images by their ids."""
     images: dict[Any, Entry] = {}
     files: Counter[str] = Counter()
     for index, entry in enumerate(entries):
@@ -91,7 +91,7 @@ def _check_images(entries: list[Any], found: Findings) -> dict[Any, Entry]:
 
 
 def _number(entry: Any, index: int) -> Any:
-    """Return an entry's id, or without one its place in the list."""
+    """Return an entry's id, or its position in the list if it has none."""
     place = f'number {index}'
     return entry.get('id', place) if isinstance(entry, dict) else place
 
@@ -111,7 +111,7 @@ def _wrong_image_keys(entry: Any) -> str:
 def _check_annotations(
     entries: list[Any], images: dict[Any, Entry], source: Source, found: Findings
 ) -> list[Entry]:
-    """Return the annotations that have all keys, and belong to an image."""
+    """Return the annotations that have all keys and belong to an image."""
     sound, ids = [], set()
     evaluated = source.dataset.test_mode
     for index, entry in enumerate(entries):
@@ -125,7 +125,7 @@ def _check_annotations(
         if evaluated and 'iscrowd' not in entry:
             found.add('crowd_key', f'annotation {entry["id"]}')
         if entry['image_id'] not in images:
-            # with images whose own entry is faulty this would be said twice
+            # for images with a faulty entry this would be reported twice
             if not found.count('image_keys'):
                 detail = f'image_id {entry["image_id"]!r}'
                 found.add('unknown_image', f'annotation {entry["id"]}', detail)
@@ -209,7 +209,7 @@ def _add_image(seen: Seen, entry: Entry, source: Source, report: SetReport) -> N
     said = (entry['width'], entry['height'])
     turned = source.turns and seen.orientation != 1
     if said != seen.size:
-        # the file says the size of the image before it is turned, so its boxes lie there too
+        # the file has the size of the image before rotation, so its boxes refer to that image
         if turned and said == (height, width) and seen.orientation >= 5:
             found.add('turned_image', name, f'EXIF orientation {seen.orientation}')
         else:
@@ -220,13 +220,13 @@ def _add_image(seen: Seen, entry: Entry, source: Source, report: SetReport) -> N
 
 
 def _check_folder(folder: str, images: dict[Any, Entry], found: Findings) -> None:
-    """Name the images in the folder that the file does not: of the endings that it uses and others."""
+    """Report images in the folder that are not in the file, with the file's endings and with others."""
     if not os.path.isdir(folder):
         return
     named = {os.path.normpath(entry['file_name']) for entry in images.values()}
     endings = {os.path.splitext(name)[1] for name in named}
     listing = list_pictures(folder, '')
-    places = {os.path.dirname(name) for name in named}  # other folders are other data sets'
+    places = {os.path.dirname(name) for name in named}  # other folders belong to other data sets
     pictures = [n for n in listing.files if os.path.splitext(n)[1].lower() in PICTURES]
     pictures = [n for n in pictures if os.path.dirname(n) in places]
     if not found.count('image_keys'):

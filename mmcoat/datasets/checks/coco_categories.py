@@ -10,11 +10,11 @@ from .findings import Findings
 def check_categories(
     entries: list[Any], annotations: list[dict], classes: tuple[str, ...], found: Findings
 ) -> dict[Any, str]:
-    """Check the categories, and which of them MMDetection takes.
+    """Check the categories, and which of them MMDetection uses.
 
     Args:
         entries: The file's categories.
-        annotations: Its annotations, whose keys are there.
+        annotations: Its annotations, which have all keys.
         classes: The config's classes, in order.
         found: Where findings go.
 
@@ -26,7 +26,7 @@ def check_categories(
     for entry in annotations:
         if entry['category_id'] not in names:
             if found.count('category_keys'):
-                break  # told already
+                break  # already reported
             number = f'category_id {entry["category_id"]!r}'
             found.add('unknown_category', f'annotation {entry["id"]}', number)
     if classes:
@@ -60,7 +60,7 @@ def _compare(
     for number, name in names.items():
         if name not in classes and used[number]:
             found.add('ignored_category', name, f'{used[number]} annotations')
-    # MMDetection takes them in the file's order
+    # MMDetection uses them in the file's order
     taken = [name for name in present if name in classes]
     wanted = [name for name in classes if name in taken]
     if taken != wanted:

@@ -50,8 +50,8 @@ def _check_polygons(mask: Any, entry: Entry, image: Entry, found: Findings) -> N
         return
     box = entry['bbox']
     if len(box) != 4 or not all(map(is_number, box)):
-        return  # told with the boxes
-    # labelling tools round: to a pixel, or by a hundredth of the object
+        return  # reported with the boxes
+    # labelling tools round, to a pixel or to a hundredth of the object
     slack = max(2 * EDGE, 0.05 * max(right - left, bottom - top))
     corners = (box[0], box[1], box[0] + box[2], box[1] + box[3])
     if any(abs(a - b) > slack for a, b in zip(corners, (left, top, right, bottom), strict=True)):
@@ -87,9 +87,10 @@ def _fault_of_rle(mask: dict, height: int, width: int) -> tuple[str, str]:
 def _decode(counts: str) -> list[int] | None:
     """Return the run lengths of a compressed RLE.
 
-    pycocotools decodes without a check of bounds: what it is given must be known to be sound.
-    Each number has 5 bits a character, the lowest first, bit 6 for more, the last one's bit 5 for the sign;
-    from the third on they are differences to the number before the last.
+    pycocotools decodes without checking bounds, so its input must be valid.
+    A number consists of characters with 5 bits each, the lowest bits first. Bit 6 means that more characters
+    follow, and bit 5 of the last character is the sign. From the third number on, the values are differences
+    to the number two positions before.
     """
     lengths: list[int] = []
     value = shift = 0

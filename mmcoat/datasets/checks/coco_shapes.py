@@ -7,8 +7,8 @@ from .findings import Findings
 from .sources import Source
 from .values import is_number
 
-EDGE = 1.0  # pixels by which rounding may put a box over the edge, or beside its polygon
-MOST = 0.95  # share of boxes that shows what all are meant to be
+EDGE = 1.0  # pixels by which rounding may move a box over the edge or away from its polygon
+MOST = 0.95  # share of boxes that shows the form of all boxes
 SEVERAL = 0.2  # share of boxes over the edge from which [x1, y1, x2, y2] is likely
 Entry = dict[str, Any]
 
@@ -16,10 +16,10 @@ Entry = dict[str, Any]
 def check_shapes(
     annotations: list[Entry], images: dict[Any, Entry], source: Source, found: Findings
 ) -> tuple[list[Entry], list[float]]:
-    """Check boxes and masks of the annotations that MMDetection would take.
+    """Check boxes and masks of the annotations that MMDetection would use.
 
     Returns:
-        The annotations that it trains on, and the areas of their boxes in pixels.
+        The annotations for training, and the areas of their boxes in pixels.
     """
     trained, areas = [], []
     boxes = []
@@ -40,7 +40,7 @@ def check_shapes(
 
 
 def _fault(entry: Entry, image: Entry) -> tuple[str, str]:
-    """Return the worst fault of a box, and what shows it."""
+    """Return the worst fault of a box, and its details."""
     box = entry['bbox']
     text = str(box)[:60]
     if len(box) != 4 or not all(is_number(value) for value in box):
@@ -68,7 +68,7 @@ def _over_edge(box: list[float], image: Entry) -> bool:
 
 
 def _check_convention(boxes: list[tuple[list[float], Entry]], found: Findings) -> None:
-    """Say what all boxes together look like, in place of what each of them does."""
+    """Report the form that all boxes seem to have, instead of a finding for each box."""
     if not boxes:
         return
     first = f'the first is {boxes[0][0]}'
@@ -88,7 +88,7 @@ def _normalised(box: list[float]) -> bool:
 
 
 def _corners(box: list[float], image: Entry) -> bool:
-    """Say whether a box lies in its image when its last two numbers are read as a corner."""
+    """Return whether a box is inside its image if its last two numbers are read as a corner."""
     x, y, right, bottom = box
     return (
         x < right <= image['width'] + EDGE

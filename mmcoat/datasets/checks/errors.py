@@ -1,7 +1,7 @@
-"""What a check of data raises."""
+"""The error of a data check."""
 
 from mmcoat.errors import UsageError
 
 
 class DataError(UsageError):
-    """A data set holds what cannot be trained on; the message names the first finding."""
+    """A data set has errors and cannot be used for training; the message names the first finding."""

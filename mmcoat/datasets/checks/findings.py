@@ -1,4 +1,4 @@
-"""What a check has found in one data set, counted, with the first places."""
+"""The findings of a check in one data set: counts, and the first places."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ SHOWN = 3  # places that one line names
 
 @dataclass
 class Finding:
-    """One sort of finding in one data set.
+    """One kind of finding in one data set.
 
     Attributes:
         split: The data set: ``train``, ``val`` or ``test``.
         name: Key into :data:`KINDS`.
-        count: How often.
-        places: The first places, each with what is wrong there.
-        total: Of how many annotations, 0 where that is no matter.
+        count: Number of times.
+        places: The first places, each with details.
+        total: Total number of annotations, 0 if it does not matter.
     """
 
     split: str
@@ -42,7 +42,7 @@ class Finding:
         return ', '.join(self.places[:SHOWN]) + more
 
     def line(self) -> str:
-        """Return the finding in one line: what, how often, where, and the cure."""
+        """Return the finding in one line: text, count, places and cure."""
         count = '' if self.kind.whole else f' ({self.count})'
         text = f'{self.split}: {self.kind.text}{count}: {self.where()}; {self.kind.cure}'
         return ' '.join(text.split())
@@ -68,7 +68,7 @@ class Findings:
             self.add(name, place, detail)
 
     def remove(self, *names: str) -> None:
-        """Forget what another finding explains."""
+        """Remove findings that another finding explains."""
         for name in names:
             self._found.pop(name, None)
 
@@ -76,7 +76,7 @@ class Findings:
         return self._found[name].count if name in self._found else 0
 
     def __iter__(self) -> Iterator[Finding]:
-        """Yield the worst first, and otherwise in the order in which :data:`KINDS` has them."""
+        """Yield the worst findings first, and findings of the same level in the order of :data:`KINDS`."""
         for finding in self._found.values():
             finding.total = self.total
         order = list(KINDS)

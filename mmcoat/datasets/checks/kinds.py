@@ -1,22 +1,22 @@
-"""All that a check can find: how bad it is, what it is called, and the cure."""
+"""All kinds of findings: level, text and cure."""
 
 from dataclasses import dataclass
 
-FEW = 0.01  # MMDetection drops such boxes and polygons: in a large set a few do no harm
+FEW = 0.01  # MMDetection drops such boxes and polygons, and in a large set a few do no harm
 LEVELS = ('error', 'warning', 'note')
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One sort of finding.
+    """One kind of finding.
 
     Attributes:
-        level: ``error`` ends a training before it begins, ``warning`` is printed before it, ``note`` is
-            only told by the tool.
-        text: What was found, as a plural.
+        level: An ``error`` stops a training before it starts, a ``warning`` is printed before it, a ``note``
+            is only shown by the tool.
+        text: Description, in the plural.
         cure: What to do.
-        whole: It is said of the whole data set, and not counted.
-        few: How bad it is while it concerns less than :data:`FEW` of the annotations.
+        whole: It applies to the whole data set and is not counted.
+        few: Level if it concerns less than :data:`FEW` of the annotations.
     """
 
     level: str
@@ -28,32 +28,32 @@ class Kind:
 
 FILES = {
     'missing_file': Kind(
-        'error', 'images that are not there', 'copy them, or remove them from the annotations'
+        'error', 'images that do not exist', 'copy them, or remove them from the annotations'
     ),
     'unreadable_image': Kind(
         'error',
         'images that cannot be read',
-        'copy them anew, remove them, or train with --skip-broken',
+        'copy them again, remove them, or train with --skip-broken',
     ),
     'unreadable_map': Kind(
-        'error', 'label maps that cannot be read', 'export them anew, or remove them'
+        'error', 'label maps that cannot be read', 'export them again, or remove them'
     ),
     'skipped': Kind(
         'warning',
         'images that cannot be read, or whose label map cannot, and are left out of the training',
-        'copy them anew',
+        'copy them again',
     ),
     'turned_image': Kind(
         'error',
-        'images that EXIF turns when they are loaded, but not their labels',
+        'images that EXIF rotates when they are loaded, without their labels',
         "load with dict(type='LoadImageFromFile', color_type='color_ignore_orientation')",
     ),
     'perhaps_turned_image': Kind(
         'warning',
-        'images that EXIF turns by 180 degrees or mirrors when they are loaded; whether their boxes are '
-        'drawn on the turned image cannot be told',
+        'images that EXIF rotates by 180 degrees or mirrors when they are loaded; it is unknown whether '
+        'their boxes were drawn on the rotated image',
         'look at them with tools/browse_dataset.py; color_type="color_ignore_orientation" of '
-        'LoadImageFromFile turns none',
+        'LoadImageFromFile does not rotate',
     ),
     'deep_image': Kind(
         'warning',
@@ -63,23 +63,23 @@ FILES = {
     'blank_image': Kind('warning', 'images of one colour', 'look at them, remove them'),
     'other_suffix': Kind(
         'warning',
-        'images that are passed over because of their ending',
+        'images that are ignored because of their ending',
         'rename them, or set img_suffix',
     ),
     'not_a_file': Kind(
         'warning',
-        'folders or dangling links with the name of an image, which are passed over',
-        'remove or rename them, mend the links',
+        'folders or dangling links with the name of an image, which are ignored',
+        'remove or rename them, repair the links',
     ),
     'hidden_file': Kind(
         'warning',
-        'hidden files with the name of an image (macOS writes ._name), which are passed over',
+        'hidden files with the name of an image (macOS writes ._name), which are ignored',
         'remove them',
     ),
     'unlisted_image': Kind(
         'note',
         'images in the folder that the annotation file does not name',
-        'nothing, if meant so',
+        'nothing, if this is intended',
     ),
 }
 SEGMENTATION = {
@@ -89,7 +89,7 @@ SEGMENTATION = {
     ),
     'map_size': Kind(
         'error',
-        'label maps of another size than their image',
+        'label maps whose size is not that of their image',
         'export them at the size of the image',
     ),
     'map_colour': Kind(
@@ -103,17 +103,17 @@ SEGMENTATION = {
         'save them as 8-bit grey PNG',
     ),
     'map_mode': Kind(
-        'note', 'label maps that are not 8-bit grey, yet read as they are meant', 'nothing'
+        'note', 'label maps that are not 8-bit grey, but are read correctly', 'nothing'
     ),
     'values': Kind(
         'error',
-        'label maps with values that stand for no class',
+        'label maps with values that are not a class',
         'correct the maps, or metainfo, num_classes and reduce_zero_label',
     ),
     'ignored_map': Kind(
         'warning',
-        'label maps of which all is ignored',
-        'they teach nothing; remove them or draw them',
+        'label maps in which every pixel is ignored',
+        'training cannot use them; remove them or draw labels',
     ),
     'all_ignored': Kind(
         'error',
@@ -123,14 +123,14 @@ SEGMENTATION = {
     ),
     'remap_all': Kind(
         'error',
-        'all labels are ignored, as metainfo.classes selects other ones of the classes of the data set type',
-        "for classes of your own take type='BaseSegDataset' (configs/_base_/datasets/own_segmentation.py)",
+        'all labels are ignored, because metainfo.classes selects other classes of the data set type',
+        "for your own classes use type='BaseSegDataset' (configs/_base_/datasets/own_segmentation.py)",
         whole=True,
     ),
     'remap_part': Kind(
         'note',
-        'a part of the labels is ignored, as metainfo.classes selects others',
-        'nothing, if meant so',
+        'a part of the labels is ignored, because metainfo.classes selects other classes',
+        'nothing, if this is intended',
         whole=True,
     ),
     'zero_label': Kind(
@@ -155,10 +155,10 @@ CLASSES = {
     ),
 }
 COCO_FILE = {
-    'json': Kind('error', 'the annotation file cannot be read', 'export it anew', whole=True),
+    'json': Kind('error', 'the annotation file cannot be read', 'export it again', whole=True),
     'sections': Kind(
         'error',
-        'parts of the annotation file that are missing or no list',
+        'parts of the annotation file that are missing or not a list',
         "COCO's file is an object with lists images, annotations and categories",
     ),
     'image_keys': Kind(
@@ -177,12 +177,12 @@ COCO_FILE = {
     'crowd_key': Kind(
         'error', 'annotations without iscrowd, which evaluation reads', 'add iscrowd: 0'
     ),
-    'repeated_image': Kind('error', 'image ids that are given more than once', 'number them anew'),
+    'repeated_image': Kind('error', 'image ids that are given more than once', 'renumber them'),
     'repeated_file': Kind(
         'warning', 'files that are named by more than one image', 'join their annotations'
     ),
     'repeated_annotation': Kind(
-        'error', 'annotation ids that are given more than once', 'number them anew'
+        'error', 'annotation ids that are given more than once', 'renumber them'
     ),
     'repeated_category': Kind(
         'error', 'category ids or names that are given more than once', 'join them'
@@ -195,19 +195,19 @@ COCO_FILE = {
     ),
     'missing_class': Kind(
         'error',
-        'classes of the config that are no category of the file, so that MMDetection shifts the others',
+        'classes of the config that are not a category of the file, so that MMDetection shifts the others',
         'set metainfo=dict(classes=...) of the data set to the names in the file',
     ),
     'ignored_category': Kind(
         'warning',
-        'categories with annotations that are no class of the config: MMDetection ignores them in silence',
+        'categories with annotations that are not a class of the config: MMDetection silently ignores them',
         'set metainfo=dict(classes=...) of the data set to the names in the file',
     ),
     'class_order': Kind(
         'error',
-        'the categories stand in another order than the classes of the config: MMDetection counts in the '
-        'order of the file, so that names are exchanged',
-        'bring metainfo.classes into the order of the file',
+        'the order of the categories is not that of the config: MMDetection uses the order of the file, '
+        'so that names are exchanged',
+        'put metainfo.classes into the order of the file',
         whole=True,
     ),
     'no_boxes': Kind(
@@ -218,7 +218,7 @@ COCO_FILE = {
     ),
     'image_size': Kind(
         'error',
-        'images of another size than the annotation file says',
+        'images whose size is not that in the annotation file',
         'export the file for these images',
     ),
 }
@@ -232,7 +232,7 @@ COCO_SHAPES = {
     ),
     'box_degenerate': Kind(
         'error',
-        'boxes of less than one pixel, or with an area of 0, which MMDetection drops in silence',
+        'boxes of less than one pixel, or with an area of 0, which MMDetection silently drops',
         'remove them',
         few='warning',
     ),
@@ -260,10 +260,10 @@ COCO_SHAPES = {
         whole=True,
     ),
     'box_mask': Kind(
-        'warning', 'boxes that are not those of their polygons', 'compute one from the other'
+        'warning', 'boxes that do not fit their polygons', 'compute one from the other'
     ),
     'no_mask': Kind(
-        'error', 'annotations without a mask, which this config trains', 'add segmentation'
+        'error', 'annotations without a mask, although this config trains masks', 'add segmentation'
     ),
     'polygon': Kind(
         'error',
@@ -275,7 +275,7 @@ COCO_SHAPES = {
         'warning', 'polygons that reach over the edge of the image', 'cut them at the edge'
     ),
     'rle_size': Kind(
-        'error', 'RLE masks of another size than their image', 'size is [height, width]'
+        'error', 'RLE masks whose size is not that of their image', 'size is [height, width]'
     ),
     'rle': Kind('error', 'RLE masks that cannot be decoded', 'encode them with pycocotools'),
 }

@@ -1,4 +1,4 @@
-"""Open one image, or one image and its label map, in whichever process; nothing heavy is imported here."""
+"""Open one image, or one image and its label map, in any process; nothing heavy is imported here."""
 
 import os
 import struct
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-ORIENTATION = 0x0112  # of EXIF; 1 is upright, 5 to 8 exchange width and height
+ORIENTATION = 0x0112  # EXIF entry; 1 is upright, 5 to 8 exchange width and height
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, KeyError, EOFError, struct.error)
 
 warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
@@ -17,14 +17,14 @@ warnings.filterwarnings('ignore', category=Image.DecompressionBombWarning)
 
 @dataclass
 class Task:
-    """An image to be opened, and its label map if it has one; how each is loaded.
+    """An image to open, its label map if it has one, and how they are loaded.
 
     Attributes:
         image: Its path.
         label: Path of its label map.
-        opens: Whether to decode the image; otherwise only its file is looked at.
-        turns: Whether EXIF turns it.
-        map_backend: ``pillow``, ``cv2``, or '' for a map that is not decoded.
+        opens: Whether to decode the image; otherwise only its file is checked.
+        turns: Whether EXIF rotates it.
+        map_backend: ``pillow``, ``cv2``, or '' if the map is not decoded.
     """
 
     image: str
@@ -36,10 +36,10 @@ class Task:
 
 @dataclass
 class Seen:
-    """What was found in one image.
+    """The findings in one image.
 
     Attributes:
-        task: Which.
+        task: Number of the image.
         size: Width and height as loaded; None if it cannot be read.
         found: Names of findings, with details.
         orientation: EXIF's, 1 without one.
@@ -73,7 +73,7 @@ def _look_at_image(seen: Seen) -> None:
         with Image.open(path) as image:
             size, mode = image.size, image.mode
             seen.orientation = _orientation(image)
-            # a JPEG is decoded small: all of the file is read, at a third of the time
+            # a JPEG is decoded at a small size: the whole file is read in a third of the time
             image.draft(None, (size[0] // 8 or 1, size[1] // 8 or 1))
             image.load()
             plain = _one_colour(image)
@@ -94,13 +94,13 @@ def _look_at_image(seen: Seen) -> None:
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except (*BROKEN, AttributeError):  # a damaged entry turns nothing
+    except (*BROKEN, AttributeError):  # a damaged entry does not rotate
         return 1
     return value if value in range(1, 9) else 1
 
 
 def _look_as_opencv(seen: Seen, error: Exception) -> None:
-    """Try what Pillow does not know, or finds too large: satellite images with four bands of 16 bits."""
+    """Try OpenCV for files that Pillow cannot read or finds too large: satellite images of 4 x 16 bits."""
     import cv2
 
     data = np.fromfile(seen.task.image, np.uint8)
@@ -168,11 +168,11 @@ def _compare_sizes(seen: Seen, size: tuple[int, int]) -> None:
 
 
 def _look_at_values(seen: Seen, labels: np.ndarray, loaded: np.ndarray, mode: str) -> None:
-    """Compare what a map says with the 8 bits that training reads of it."""
+    """Compare the values of a map with the 8 bits that training reads."""
     with np.errstate(invalid='ignore'):
         values = loaded.astype(np.uint8)  # as MMSegmentation does
     seen.values = np.bincount(values.ravel(), minlength=256)
-    # OpenCV gives a colour for each index of a palette, and 255 for the 1 of one bit
+    # OpenCV returns a colour for each palette index, and 255 for a 1 in one-bit images
     same = labels.shape == values.shape and np.array_equal(labels, values)
     name = {'1': '1 bit', 'P': 'palette', 'F': 'float'}.get(mode, mode)
     if mode.startswith('I'):
@@ -186,7 +186,7 @@ def _look_at_values(seen: Seen, labels: np.ndarray, loaded: np.ndarray, mode: st
 
 
 def unfit(path: str) -> str:
-    """Return why a path cannot be an image, '' if it can."""
+    """Return the reason why a path cannot be an image, '' if it can."""
     if os.path.isdir(path):
         return 'a folder'
     if not os.path.exists(path):

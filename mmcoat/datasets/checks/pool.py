@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from .errors import DataError
 
-# A process starts in seconds, as it imports what the program has imported; threads decode side by side too.
+# A process takes seconds to start, because it repeats the program's imports; threads also decode in parallel.
 PROCESSES_FROM = 2000
 T = TypeVar('T')
 R = TypeVar('R')
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -26,9 +26,9 @@ def run(function: Callable[[T], R], tasks: Sequence[T], workers: int | None = No
     """Yield ``function`` of each task, in order.
 
     Args:
-        function: From the top level of a module, so that a process can find it.
+        function: A function at the top level of a module, so that a process can import it.
         tasks: Its arguments.
-        workers: How many run at once; all cores by default, 1 stays in this process.
+        workers: Number of parallel workers; all cores by default, 1 stays in this process.
 
     Raises:
         DataError: A process was killed.

@@ -1,4 +1,4 @@
-"""What a check returns: findings, classes, sizes."""
+"""The report of a check: findings, classes, sizes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -14,8 +14,8 @@ class ClassRow:
 
     Attributes:
         name: Its name.
-        images: In how many of the images that were looked at.
-        amount: Its pixels (segmentation) or boxes (COCO).
+        images: Number of checked images with this class.
+        amount: Number of its pixels (segmentation) or boxes (COCO).
         share: ``amount`` as a share of all classes'.
         area: Mean area of a box, in pixels; None for segmentation.
     """
@@ -33,16 +33,16 @@ class SetReport:
 
     Attributes:
         split: ``train``, ``val`` or ``test``.
-        kind: ``segmentation``, ``coco``, or '' for what was not checked.
-        root: Where its images lie.
-        images: How many it has.
-        opened: How many were opened.
-        findings: What was found.
+        kind: ``segmentation``, ``coco``, or '' if it was not checked.
+        root: Folder of its images.
+        images: Number of images.
+        opened: Number of opened images.
+        findings: The findings.
         classes: One row for each class.
         sizes: Width and height of the images that were opened.
         areas: Areas of the boxes, in pixels.
-        ignored: Pixels that are not trained.
-        empty: Images without a box.
+        ignored: Number of ignored pixels.
+        empty: Number of images without a box.
     """
 
     split: str
@@ -72,14 +72,14 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """2 where there is an error, as for every mistake that a user can mend."""
+        """2 if there is an error, as for every error that the user can fix."""
         return 2 if any(self.findings('error')) else 0
 
     def raise_first(self, advice: str) -> None:
-        """Raise the first error, and say how many there are besides.
+        """Raise the first error, and add the number of the others.
 
         Raises:
-            DataError: There is one.
+            DataError: There is an error.
         """
         errors = list(self.findings('error'))
         if errors:
@@ -87,7 +87,7 @@ class Report:
             raise DataError(f'{errors[0].line()}{others}. {advice}')
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what a JSON file holds; of areas and sizes only the extremes."""
+        """Return the content of the JSON file; for areas and sizes only the extremes."""
         return {'exit_status': self.exit_status, 'sets': [_set_as_dict(one) for one in self.sets]}
 
 

@@ -20,11 +20,11 @@ Progress = Callable[[str, int, int], None]
 def check_segmentation(
     source: Source, sample: int | None, workers: int | None, progress: Progress
 ) -> SetReport:
-    """Open images and label maps as training would, and count the pixels of each class.
+    """Open images and label maps as in training, and count the pixels of each class.
 
     Args:
         source: The data set.
-        sample: Open only so many images, evenly spread; None opens all.
+        sample: Number of images to open, evenly spread; None opens all.
         workers: How many files are opened at once; None takes all cores.
         progress: Called after each image.
     """
@@ -50,7 +50,7 @@ def check_segmentation(
 
 
 def spread(items: list, sample: int | None) -> list:
-    """Return so many of the items, evenly spread, so that each part of a data set has its share."""
+    """Return ``sample`` evenly spread items, so that each part of a data set has its share."""
     if sample is None or sample >= len(items):
         return items
     return [items[i * len(items) // sample] for i in range(sample)]
@@ -66,7 +66,7 @@ def check_outputs(source: Source, found: Findings) -> None:
 
 
 def add_orientation(source: Source, seen: Seen, found: Findings, place: str) -> None:
-    """Name an image that EXIF turns under its label map."""
+    """Report an image that EXIF rotates without its label map."""
     if source.turns and seen.orientation != 1 and seen.size is not None:
         found.add('turned_image', place, f'EXIF orientation {seen.orientation}')
 
@@ -81,11 +81,11 @@ def _check_settings(source: Source, found: Findings) -> None:
 
 
 def _check_folders(source: Source, pairs: list, found: Findings) -> None:
-    """Name what a data set passes over: by ending, hidden, or no file."""
+    """Report the files that a data set ignores: those with another ending, hidden ones, and folders."""
     dataset = source.dataset
     images, maps = dataset.data_prefix.get('img_path'), dataset.data_prefix.get('seg_map_path')
     if dataset.ann_file or not images:
-        return  # a list says which images are meant
+        return  # the images are given by a list
     listing = list_pictures(images, dataset.img_suffix)
     together = maps is not None and os.path.samefile(images, maps)
     others = [n for n in listing.others if not (together and n.endswith(dataset.seg_map_suffix))]
@@ -97,7 +97,7 @@ def _check_folders(source: Source, pairs: list, found: Findings) -> None:
     listing = list_pictures(maps, dataset.seg_map_suffix)
     found.extend('hidden_file', listing.hidden)
     wanted = {label for _, label in pairs}
-    # an image with another ending is named already, and its map is not to blame
+    # an image with another ending is already reported, and its map is not the problem
     passed_over = {_stem(name) for name in others}
     for name in listing.files:
         stem = name.removesuffix(dataset.seg_map_suffix)
@@ -111,7 +111,7 @@ def _stem(name: str) -> str:
 
 
 def _drop_missing(source: Source, pairs: list, found: Findings) -> list:
-    """Name the images and label maps that are not there, of all, before some are opened."""
+    """Report all missing images and label maps, before a sample is opened."""
     there = []
     for image, label in pairs:
         if not os.path.lexists(image):
@@ -124,7 +124,7 @@ def _drop_missing(source: Source, pairs: list, found: Findings) -> list:
 
 
 class _Counts:
-    """Add up pixels of the classes, in the numbers that training sees."""
+    """Count the pixels of the classes, with the labels that training sees."""
 
     def __init__(self, source: Source, found: Findings, report: SetReport) -> None:
         self.source, self.found, self.report = source, found, report
@@ -190,7 +190,7 @@ class _Counts:
 
 
 def _tables(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Return what becomes of each value 0 to 255: without and with a selection of classes."""
+    """Return the label for each value 0 to 255, without and with a selection of classes."""
     before = np.arange(256)
     if source.dataset.reduce_zero_label:
         before = np.where((before == 0) | (before == 255), 255, before - 1)

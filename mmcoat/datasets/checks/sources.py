@@ -109,7 +109,7 @@ def _build(split: str, dataset: Mapping[str, Any], scope: str | None) -> Any:
 
 
 def _check_selection(split: str, dataset: Mapping[str, Any], kind: Any) -> None:
-    """MMSegmentation takes a selection of a data set's classes, and no others."""
+    """Refuse a selection with unknown classes: MMSegmentation accepts only a data set's own classes."""
     wanted = (dataset.get('metainfo') or {}).get('classes') or ()
     others = strange_classes(wanted, known_classes(kind))
     if others and hasattr(kind, 'get_label_map'):

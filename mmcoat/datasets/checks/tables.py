@@ -10,11 +10,11 @@ from .findings import SHOWN, Finding
 from .reports import ClassRow, Report, SetReport
 
 COLOURS = {'error': 'bold red', 'warning': 'yellow', 'note': 'dim'}
-MOST_CLASSES = 40  # rows; the JSON file has all
+MOST_CLASSES = 40  # maximal number of rows; the JSON file has all classes
 
 
 def show(report: Report, console: Console) -> None:
-    """Print what was found, and the classes of all data sets side by side."""
+    """Print the findings, and the classes of all data sets side by side."""
     found = list(report.findings())
     console.print(_findings(found) if found else 'Nothing found.')
     for kind in ('segmentation', 'coco'):

@@ -1,14 +1,14 @@
-"""Values as they come out of JSON."""
+"""Checks of values from JSON."""
 
 import math
 from typing import Any
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is a finite number."""
+    """Return whether a value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_id(value: Any) -> bool:
-    """Say whether a value can be an id: COCO's are whole numbers, some tools write strings."""
+    """Return whether a value can be an id: COCO's are integers, but some tools write strings."""
     return isinstance(value, int | str) and not isinstance(value, bool)

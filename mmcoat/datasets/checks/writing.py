@@ -12,10 +12,10 @@ PICTURES = ('.pdf', '.png', '.svg')
 
 
 def check_targets(out: str | None, picture: str | None) -> None:
-    """Check before the work where its result shall go.
+    """Check the path of a result before the work.
 
     Raises:
-        UsageError: A file of another kind would be overwritten, or its folder is not there.
+        UsageError: A file of another kind would be overwritten, or the folder does not exist.
     """
     for option, path, endings in (('--out', out, ('.json',)), ('--picture', picture, PICTURES)):
         if path is None:

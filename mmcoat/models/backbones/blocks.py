@@ -14,8 +14,8 @@ class Mlp(nn.Module):
     """Linear, GELU (exact, with erf), Linear.
 
     Args:
-        channels: Channels in and out.
-        hidden_channels: Channels between.
+        channels: Input and output channels.
+        hidden_channels: Channels between the two Linear layers.
         drop_rate: Dropout after each Linear.
     """
 
@@ -30,18 +30,18 @@ class Mlp(nn.Module):
     def forward(
         self, scales: list[Tokens], norms: list[nn.LayerNorm], drop_path: DropPath
     ) -> list[Tokens]:
-        """Return the tokens of each scale plus what ``drop_path`` keeps of the MLP of the normed tokens.
+        """Return the tokens of each scale plus the MLP of the normed tokens, to which drop path is applied.
 
         Args:
             scales: One (class token, image tokens) per scale.
-            norms: The norm before, one per scale; it belongs to the block.
+            norms: The norm before the MLP, one per scale; the block owns them.
             drop_path: Of the residual branch; it belongs to the block.
 
         Returns:
             The shapes of ``scales``.
         """
         if self.training and self.drop.p > 0:
-            # every mask of dropout is drawn before the first factor of drop path
+            # all dropout masks are drawn before the first drop path factor
             branches = [self._drop(*scale) for scale in zip(scales, norms, strict=True)]
             pairs = zip(scales, branches, strict=True)
             return [ops.add_branches(x, branch, drop_path(x[1])) for x, branch in pairs]
@@ -89,7 +89,7 @@ class SerialBlock(nn.Module):
         Args:
             cls_token: (B, 1, C).
             x: Image tokens, (B, H, W, C).
-            cpe: The position encoding; it belongs to the stage.
+            cpe: The position encoding; the stage owns it.
             crpe: The filters that the stage's ``ConvRelPosEnc`` returned.
         """
         tokens = cls_token, cpe(x)
@@ -98,7 +98,7 @@ class SerialBlock(nn.Module):
 
 
 class ParallelBranch(nn.Module):
-    """What one scale has for itself in a parallel block: two norms and the attention."""
+    """The modules of one scale in a parallel block: two norms and the attention."""
 
     def __init__(self, channels: int, num_heads: int, drop_rate: float = 0.0):
         super().__init__()
@@ -108,15 +108,15 @@ class ParallelBranch(nn.Module):
 
 
 class ParallelBlock(nn.Module):
-    """Conv-attention at several scales, an exchange between them, and one MLP for all.
+    """Conv-attention at several scales, an exchange between them, and one MLP for all scales.
 
     Args:
-        stages: Indices of the scales that take part; they name the branches.
+        stages: Indices of the scales in the block; they are the names of the branches.
         channels: Number of channels C, the same at all these scales.
         num_heads: Number of heads.
         mlp_ratio: Hidden channels of the MLP over C.
         drop_rate: Dropout in projections and MLP.
-        drop_path_rate: Stochastic depth, drawn for each scale on its own.
+        drop_path_rate: Stochastic depth, drawn separately for each scale.
     """
 
     def __init__(
@@ -150,11 +150,11 @@ class ParallelBlock(nn.Module):
         return self.mlp(tokens, [branch.norm2 for branch in branches], self.drop_path)
 
     def _exchange(self, tokens: list[Tokens], attended: list[Tokens]) -> list[Tokens]:
-        """Return the tokens of every scale plus what drop path keeps of the sum over all scales."""
+        """Return the tokens of every scale plus the sum over all scales, to which drop path is applied."""
         factors = [self.drop_path(x) for _, x in tokens]
         residuals, maps = ([x for _, x in scales] for scales in (tokens, attended))
         maps = ops.select(self.backend, maps[0]).scale_exchange(maps, residuals, factors)
-        # Class tokens have no size: the exchange gives every scale their sum.
+        # Class tokens need no resizing: the exchange gives every scale their sum.
         cls_sum = sum(cls for cls, _ in attended)
         return [
             (ops.add_branch(cls, cls_sum, factor), x)

@@ -35,8 +35,9 @@ class CoaT(BaseModule):
     Args:
         arch: A name of the arch zoo (``lite_tiny``, ``lite_mini``, ``lite_small``, ``lite_medium``,
             ``tiny``, ``mini``, ``small``), or a dict with exactly its keys.
-        in_channels: Channels of the image. Pretrained RGB weights are adapted to other numbers: the RGB
-            filters are repeated in turn and scaled by 3 / in_channels, or added up for one channel.
+        in_channels: Channels of the image. Pretrained RGB weights are adapted to other numbers of channels:
+            the RGB filters are repeated in turn and scaled by 3 / in_channels; for one channel they are
+            summed.
         out_indices: Stages whose maps are returned, from 0; negative ones count from the end.
         out_type: ``'featmap'`` for the maps, ``'cls_token'`` for the paper's class embedding: the final
             norms and, in the full CoaT models, the aggregation over scales.
@@ -46,18 +47,18 @@ class CoaT(BaseModule):
         frozen_stages: -1 freezes nothing, 0 the first patch embedding, i the first i stages. The parallel
             blocks count as one more stage after the serial ones.
         with_cp: Recompute blocks in backward to save memory; the gradients are the same.
-        backend: Form of the operations: ``'auto'`` (fused on CUDA where Triton runs, else plain), ``'fused'``
-            (must), ``'plain'`` or ``'reference'``; see :meth:`set_backend`.
-        channels_last: Return the maps as they lie in memory, (B, H, W, C) seen as (B, C, H, W), without a
-            copy: heads of convolutions then run channels-last too, which tensor cores prefer. Not for
-            detectors: MMCV's RoIAlign takes such maps for contiguous ones, without an error.
-        init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` takes official, timm and own files.
+        backend: Form of the operations: ``'auto'`` (fused on CUDA if Triton runs, else plain), ``'fused'``
+            (an error if it cannot run), ``'plain'`` or ``'reference'``; see :meth:`set_backend`.
+        channels_last: Return the maps without a copy, in their memory layout (B, H, W, C), viewed as (B, C,
+            H, W). Then convolutional heads also run channels-last, which is faster on tensor cores. Not for
+            detectors: MMCV's RoIAlign silently reads such maps as if they were contiguous.
+        init_cfg: ``dict(type='Pretrained', checkpoint=PATH_OR_URL)`` loads official, timm and own files.
             A file that does not fit raises an error; ``new_stages=True`` allows a model that has more stages
             than the file, such as a fifth scale. Other initialisers work as in MMEngine.
 
     Raises:
         ValueError: A value is not valid; the message names it and the choices.
-        TypeError: An unknown argument.
+        TypeError: An argument is unknown.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class CoaT(BaseModule):
         )
 
     def _make_cls_head(self) -> None:
-        """The class embedding: norms of the scales that make it, and the weights of their mean."""
+        """Build the class embedding: the norms of its scales, and the weights of their mean."""
         stages = self.parallel_stages or (self.num_stages - 1,)
         dims = self.arch_settings['embed_dims']
         self.norms = nn.ModuleDict(
@@ -172,15 +173,16 @@ class CoaT(BaseModule):
         return frozen_stages
 
     def set_backend(self, backend: str) -> 'CoaT':
-        """Choose the form of the operations: results are the same, speed and memory are not.
+        """Choose the form of the operations; the results are the same, speed and memory differ.
 
         Args:
-            backend: ``'auto'`` (fused on CUDA where Triton runs, else plain), ``'fused'``, ``'plain'``
-                (PyTorch operations, fast and lean), or ``'reference'`` (the mathematics as it is written).
+            backend: ``'auto'`` (fused on CUDA if Triton runs, else plain), ``'fused'``, ``'plain'`` (PyTorch
+                operations, fast and with little memory), or ``'reference'`` (the mathematics as in the
+                paper).
 
         Raises:
-            ValueError: An unknown backend.
-            RuntimeError: ``'fused'``, where it cannot run.
+            ValueError: The backend is unknown.
+            RuntimeError: ``'fused'`` cannot run here.
         """
         ops.check_backend(backend)
         for module in self.modules():
@@ -197,11 +199,11 @@ class CoaT(BaseModule):
             nn.init.trunc_normal_(stage.cls_token, std=0.02)
 
     def init_weights(self) -> None:
-        """Load the pretrained weights of ``init_cfg``, strictly; other initialisers are MMEngine's.
+        """Load the pretrained weights of ``init_cfg`` strictly; MMEngine runs other initialisers.
 
         Raises:
-            CheckpointError: The weights do not fit. MMEngine's own loading would log that and go on.
-            ValueError: An unknown key beside ``type='Pretrained'``.
+            CheckpointError: The weights do not fit. MMEngine's own loading would only log that and continue.
+            ValueError: There is an unknown key beside ``type='Pretrained'``.
         """
         given: Any = self.init_cfg
         entries = list(given) if isinstance(given, list | tuple) else [given] if given else []
@@ -218,12 +220,12 @@ class CoaT(BaseModule):
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
         # Official, timm and MMDetection 2.x names are translated wherever weights are loaded, so that
-        # runners, ``load_from`` and inferencers take those files as they are.
+        # runners, ``load_from`` and inferencers accept those files unchanged.
         checkpoints.convert_in_place(state_dict, prefix, self)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _checkpoint_filter(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        # MMPretrain's ImageClassifier calls this before it loads, so that it takes official files too.
+        # MMPretrain's ImageClassifier calls this before it loads, so that it accepts official files too.
         checkpoints.classifier_in_place(state_dict, prefix)
 
     # ------------------------------------------------------------------ freezing
@@ -250,13 +252,13 @@ class CoaT(BaseModule):
         return bool(wanted & set(self.parallel_stages))
 
     def _last_stage(self) -> int:
-        """How many stages run: later ones would be thrown away."""
+        """Number of stages that run; the results of later ones would not be used."""
         if self.out_type == 'featmap' and not self._uses_parallel():
             return max(self.out_indices) + 1
         return self.num_stages
 
     def _unused_modules(self) -> dict[str, nn.Module]:
-        """Modules on which no output depends, by name."""
+        """Modules that no output depends on, by name."""
         count, parallel = self._last_stage(), self._uses_parallel()
         unused = {f'stages.{i}': self.stages[i] for i in range(count, self.num_stages)}
         for i, stage in enumerate(self.stages[:count]):
@@ -265,7 +267,7 @@ class CoaT(BaseModule):
         if self.parallel_stages and not parallel:
             unused['parallel_blocks'] = self.parallel_blocks
         elif parallel and self.out_type == 'featmap':
-            # the last exchange has them already; what follows it would be thrown away
+            # the last exchange already has their tokens; later results would not be used
             last = len(self.parallel_blocks) - 1
             for i in set(self.parallel_stages) - set(self.out_indices):
                 branch = self.parallel_blocks[last].branches[str(i)]
@@ -273,7 +275,7 @@ class CoaT(BaseModule):
         return unused
 
     def _freeze_unused(self) -> None:
-        """Freeze what gets no gradient, which distributed training refuses, and say so."""
+        """Freeze parameters without gradient, which distributed training does not allow, and log that."""
         unused = self._unused_modules()
         for module in unused.values():
             module.requires_grad_(False)
@@ -282,7 +284,7 @@ class CoaT(BaseModule):
                 stage.cls_token.requires_grad_(False)
         if unused:
             print_log(
-                f'CoaT: out_indices {self.out_indices} leave these without use, they are frozen: '
+                f'CoaT: with out_indices {self.out_indices} these are not used and are frozen: '
                 f'{", ".join(sorted(unused))}',
                 logger='current',
             )
@@ -322,11 +324,11 @@ class CoaT(BaseModule):
         return tuple(x.contiguous(memory_format=order) for x in maps)
 
     def capture(self, names: str | Sequence[str]) -> AbstractContextManager[dict[str, Tensor]]:
-        """Keep named maps of the passes inside ``with``, for example ``'stages.3'``; see ``taps.capture``."""
+        """Keep named maps of passes inside ``with``, for example ``'stages.3'``; see ``taps.capture``."""
         return capture(self, names)
 
     def _forward_parallel(self, tokens: list[Tokens]) -> list[Tokens]:
-        """Let the parallel blocks work on the scales they connect; the others pass through."""
+        """Run the parallel blocks on the scales that they connect; the other scales pass through."""
         if not self._uses_parallel():
             return tokens
         cpes = [self.stages[i].cpe for i in self.parallel_stages]
@@ -382,7 +384,7 @@ def _check_flag(name: str, value: bool) -> bool:
 
 
 def _is_pretrained(entry: Any) -> bool:
-    """Say whether an entry of ``init_cfg`` loads weights: 'Pretrained' or MMEngine's class of that name."""
+    """Return whether an ``init_cfg`` entry loads weights: 'Pretrained', or MMEngine's class of that name."""
     kind = entry.get('type') if isinstance(entry, Mapping) else None
     return kind in ('Pretrained', 'mmengine.Pretrained', PretrainedInit)
 

@@ -11,7 +11,7 @@ from .tokens import DropPath, Tokens
 class ConvPosEnc(nn.Module):
     """Convolutional position encoding: a depthwise 3x3 convolution, added to its input.
 
-    One instance belongs to a stage and serves all its blocks.
+    A stage owns one instance, and all its blocks use it.
 
     Args:
         channels: Number of channels C.
@@ -26,18 +26,18 @@ class ConvPosEnc(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C); the class token is left as it is by the caller."""
+        """(B, H, W, C) -> (B, H, W, C); the caller does not change the class token."""
         run = ops.select(self.backend, x)
         return run.conv_pos_enc(x, self.proj.weight, self.proj.bias)
 
 
 class ConvRelPosEnc(nn.Module):
-    """Convolutional relative position encoding; each group of heads has a window of its own.
+    """Convolutional relative position encoding; each group of heads has its own window.
 
-    One instance belongs to a stage and serves all its attentions. It has no effect on the class token.
+    A stage owns one instance, and all its attention layers use it. It has no effect on the class token.
 
     Args:
-        channels: Number of channels C, all heads together.
+        channels: Number of channels C of all heads together.
         num_heads: Number of heads.
         crpe_window: Pairs of (window size, number of heads).
     """
@@ -58,7 +58,7 @@ class ConvRelPosEnc(nn.Module):
             self.convs.append(nn.Conv2d(group, group, window, padding=window // 2, groups=group))
 
     def forward(self, x: Tensor) -> tuple:
-        """Return the filters as the operations on tokens like ``x`` take them, once for many blocks."""
+        """Return the filters in the format of the operations on tokens like ``x``, once for many blocks."""
         weights, biases = [c.weight for c in self.convs], [c.bias for c in self.convs]
         return ops.select(self.backend, x).pack_filters(weights, biases, self.num_heads)
 
@@ -84,11 +84,11 @@ class FactorizedConvAttention(nn.Module):
     def forward(
         self, tokens: Tokens, norm: nn.LayerNorm, crpe: tuple, drop_path: DropPath | None = None
     ) -> Tokens:
-        """Return the attention of the normed tokens; with ``drop_path``, the tokens plus what it keeps of it.
+        """Return the attention of the normed tokens; with ``drop_path``, the residual sum instead.
 
         Args:
             tokens: Class token (B, 1, C) and image tokens (B, H, W, C).
-            norm: The norm before; it belongs to the block.
+            norm: The norm before the attention; the block owns it.
             crpe: Filters of the relative position encoding, as ``ConvRelPosEnc`` returns them.
             drop_path: Of the residual branch; it belongs to the block.
 
@@ -109,7 +109,7 @@ class FactorizedConvAttention(nn.Module):
 def init_linear(module: nn.Module) -> None:
     """Initialise as the paper's code does: truncated normal for Linear, ones and zeros for LayerNorm.
 
-    Convolutions keep PyTorch's default, there as here.
+    Convolutions keep PyTorch's default, as in the paper's code.
     """
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)

@@ -13,9 +13,9 @@ class PatchEmbed(nn.Module):
     """A strided convolution over non-overlapping patches, and a norm (eps 1e-5).
 
     Args:
-        in_channels: Channels of the map that comes in.
+        in_channels: Channels of the input map.
         channels: Channels of the tokens.
-        patch_size: Patch and stride in pixels of that map; a remainder at the border is left out.
+        patch_size: Patch size and stride in pixels of the input map; a remainder at the border is left out.
     """
 
     def __init__(self, in_channels: int, channels: int, patch_size: int):
@@ -31,13 +31,13 @@ class PatchEmbed(nn.Module):
 class Stage(nn.Module):
     """Serial blocks at one scale, and the modules that all blocks of the scale share.
 
-    It owns the position encodings that its serial blocks, and the parallel blocks of its scale, receive
-    as arguments: each parameter of the backbone has one name and one owner.
+    It owns the position encodings. Its serial blocks, and the parallel blocks of its scale, receive these as
+    arguments. So each parameter of the backbone has one name and one owner.
 
     Args:
         in_channels: Channels of the map that comes in.
         channels: Number of channels C.
-        patch_size: Patch of the embedding.
+        patch_size: Patch size of the embedding.
         depth: Number of serial blocks.
         num_heads: Number of heads.
         mlp_ratio: Hidden channels of the MLPs over C.

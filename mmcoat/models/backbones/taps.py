@@ -1,8 +1,8 @@
-"""Taps: the maps inside the backbone as (B, C, H, W) tensors, for whoever looks in from outside.
+"""Taps: access to the maps inside the backbone, as (B, C, H, W) tensors.
 
-Blocks hand on pairs of class token and map (B, H, W, C), which the hooks of other packages cannot read. A
-tap is an ``nn.Identity`` through which such a map passes as (B, C, H, W). Taps exist inside ``with`` only:
-the backbone itself is no slower for them, and checkpoints keep their names.
+Blocks pass pairs of class token and map (B, H, W, C), which the hooks of other packages cannot read. A tap is
+an ``nn.Identity`` through which such a map passes as (B, C, H, W). Taps exist only inside ``with``, so they
+do not slow down the backbone and do not change the names in checkpoints.
 """
 
 import sys
@@ -18,7 +18,7 @@ from mmcoat.errors import UsageError
 
 from .tokens import map_to_tokens, tokens_to_map
 
-Place = tuple[nn.Module, int | None]  # a module, and which scale of its output is meant
+Place = tuple[nn.Module, int | None]  # a module, and the scale of its output
 
 
 def tap_names(backbone: Any) -> list[str]:
@@ -57,8 +57,8 @@ def _places(backbone: Any) -> dict[str, Place]:
 def taps(backbone: Any, names: str | Sequence[str]) -> Iterator[dict[str, nn.Identity]]:
     """Put an ``nn.Identity`` where each named map is computed, and take them out again at the end.
 
-    Packages that ask for a layer take these as they are: grad-cam's ``target_layers``, Captum's ``layer``.
-    What a forward hook of such a layer returns goes on through the backbone.
+    Packages that need a layer accept these: grad-cam's ``target_layers``, Captum's ``layer``. If a forward
+    hook of such a layer returns a value, the backbone continues with that value.
 
     Args:
         backbone: A :class:`CoaT`.
@@ -93,7 +93,7 @@ def capture(backbone: Any, names: str | Sequence[str]) -> Iterator[dict[str, Ten
 
     Yields:
         A dict that each forward pass fills with a (B, C, H, W) tensor per name. After ``backward()`` each
-        tensor that the result depends on has its gradient in ``grad``; frozen parameters do not hinder that.
+        tensor that the result depends on has its gradient in ``grad``, even if parameters are frozen.
 
     Raises:
         UsageError: There is no such map.
@@ -114,7 +114,7 @@ def _keep(maps: dict, name: str, layer: nn.Module, inputs: tuple, output: Tensor
 def _pass_map(
     layer: nn.Module, scale: int | None, module: nn.Module, inputs: tuple, output: Any
 ) -> Any:
-    """Return the output of a module with its map sent through ``layer``."""
+    """Return the output of a module, with its map passed through ``layer``."""
     if scale is not None:  # a parallel block: one (class token, map) per scale
         through = _pass_map(layer, None, module, inputs, output[scale])
         return [*output[:scale], through, *output[scale + 1 :]]
@@ -125,16 +125,15 @@ def _pass_map(
 
 @contextmanager
 def calls_seen(backbone: nn.Module) -> Iterator[None]:
-    """Let hooks see every call of a module, once.
+    """Make hooks see every call of a module exactly once.
 
-    ``torch.compile`` does not look for hooks that come after it has translated, and ``with_cp`` calls
-    blocks a second time in backward: neither is used inside.
+    Inside, ``torch.compile`` and ``with_cp`` are switched off: ``torch.compile`` ignores hooks that are added
+    after compilation, and ``with_cp`` calls blocks a second time in backward.
     """
     recomputing = [m for m in backbone.modules() if getattr(m, 'with_cp', False)]
     with ExitStack() as stack:
-        if (
-            'torch._dynamo' in sys.modules
-        ):  # else nothing is compiled, and importing it takes a second
+        # without the module nothing is compiled, and importing it takes a second
+        if 'torch._dynamo' in sys.modules:
             stack.enter_context(torch.compiler.set_stance('force_eager'))
         for module in recomputing:
             stack.callback(setattr, module, 'with_cp', True)

@@ -1,4 +1,4 @@
-"""The two ways between convolution maps and tokens, and the drop path of residual branches.
+"""Conversion between convolution maps and tokens, and the drop path of residual branches.
 
 Inside mmcoat the image tokens of one scale are a dense channels-last map (B, H, W, C) with the class token
 (B, 1, C) beside it: convolutions, norms and matrix products all read that layout without a copy.
@@ -21,7 +21,7 @@ def tokens_to_map(x: Tensor) -> Tensor:
 
 
 class DropPath(torch.nn.Module):
-    """Stochastic depth: draws a factor for the residual branch of each sample.
+    """Stochastic depth: draw a factor for the residual branch of each sample.
 
     The class token and the image tokens of a sample get the same factor; the operations apply it.
 
@@ -34,7 +34,7 @@ class DropPath(torch.nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor | None:
-        """Return 0 or 1 / (1 - rate) for each sample of (B, ..., C), (B,); None where nothing is dropped."""
+        """Return 0 or 1 / (1 - rate) for each sample of (B, ..., C), (B,); None if nothing is dropped."""
         if not self.training or self.rate == 0.0:
             return None
         keep = 1.0 - self.rate

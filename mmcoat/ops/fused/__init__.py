@@ -1,4 +1,4 @@
-"""The fused form: Triton kernels for CUDA, in few passes over memory, with little kept for backward.
+"""The fused form: Triton kernels for CUDA, with few passes over memory and little kept for backward.
 
 Its functions have the signatures of ``mmcoat.ops.reference``. Importing this package needs Triton; importing
 ``mmcoat.ops`` does not.

@@ -232,7 +232,7 @@ def _setup(ctx, inputs, output) -> None:
 
 
 def _backward(ctx, d_out_cls: Tensor, d_out: Tensor, *_) -> tuple[Tensor | None, ...]:
-    saved = ctx.saved_tensors  # once: activation checkpointing hands them out a single time
+    saved = ctx.saved_tensors  # only once: activation checkpointing gives them a single time
     windows, heads, num_heads = ctx.settings[:3]
     d_qkv_cls = d_qkv = d_params = None
     if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
@@ -261,7 +261,7 @@ def _check(qkv_cls: Tensor, qkv: Tensor, filters: PackedFilters, num_heads: int)
 
 
 def _autocast(x: Tensor) -> Tensor:
-    """What autocast does to the input of a matrix product."""
+    """Cast like autocast does with the input of a matrix product."""
     device = x.device.type
     if device != 'meta' and x.dtype == torch.float32 and torch.is_autocast_enabled(device):
         return x.to(torch.get_autocast_dtype(device))

@@ -50,7 +50,7 @@ def conv_pos_enc_op(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 @define('conv_pos_enc_grad_input')
 def grad_input_op(grad: Tensor, weight: Tensor) -> Tensor:
-    """The gradient of x: grad + convolution of grad with the filters turned round."""
+    """The gradient of x: grad + convolution of grad with the flipped filters."""
     grad = grad.contiguous()
     out = torch.empty_like(grad)
     _launch(tuning.conv_tile(grad.shape), grad, weight.contiguous(), None, out, flip=True)
@@ -64,7 +64,7 @@ def grad_params_op(grad: Tensor, x: Tensor, size: int) -> Tensor:
 
 
 def _split_params(flat: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of filters and bias out of one buffer, in the parameters' dtype."""
+    """Gradients of filters and bias, split from one buffer, in the parameters' dtype."""
     d_weight, d_bias = flat.to(weight.dtype).split([weight.numel(), weight.shape[0]])
     return d_weight.view(weight.shape), d_bias
 
@@ -74,7 +74,7 @@ def _setup(ctx, inputs, output) -> None:
 
 
 def _backward(ctx, grad: Tensor) -> tuple[Tensor | None, ...]:
-    """Gradients of x, filters and bias, as far as they are asked for."""
+    """Gradients of x, filters and bias, if they are required."""
     x, weight = ctx.saved_tensors
     d_x = d_weight = d_bias = None
     if ctx.needs_input_grad[0]:
@@ -97,11 +97,11 @@ def _check(x: Tensor, weight: Tensor) -> None:
 
 
 def conv_pos_enc(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return ``x + depthwise_conv(x)``: one reading of x, one writing.
+    """Return ``x + depthwise_conv(x)``; x is read once, and the result is written once.
 
     Args:
         x: Image tokens, (B, H, W, C).
-        weight: Depthwise filters, (C, 1, K, K) with odd K; any dtype, autocast does not touch them.
+        weight: Depthwise filters, (C, 1, K, K) with odd K; any dtype, not changed by autocast.
         bias: (C,).
 
     Returns:

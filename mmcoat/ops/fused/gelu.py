@@ -1,4 +1,4 @@
-"""GELU in backward: the activation, which training does not keep, and the gradient, from one reading.
+"""GELU in backward: the activation (which training does not keep) and the gradient, with one read.
 
 The forward pass needs no kernel of its own: PyTorch's GELU reads and writes once, and the bias before it
 is added in the epilogue of the matrix product.

@@ -1,8 +1,8 @@
-"""How a Triton kernel becomes an operator of PyTorch, and how its launches are counted.
+"""Make PyTorch operators from Triton kernels, and count their launches.
 
 The operators are defined with ``torch.library.triton_op``: torch.compile sees the kernels inside, and each
 operator still has its own shapes, gradient and place in the dispatcher. Under ``TRITON_INTERPRET=1`` the
-kernels are Python functions that no compiler can trace; the same operators are then opaque custom ones.
+kernels are Python functions that no compiler can trace; then the same operators are opaque custom operators.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ __all__ = ['INTERPRETED', 'Launch', 'define', 'launch', 'record_launches', 'wrap
 
 @dataclasses.dataclass(frozen=True)
 class Launch:
-    """One launch of a kernel: what a test needs to count its bytes or to compile it ahead of time."""
+    """One launch of a kernel, with everything that a test needs to count bytes or compile ahead of time."""
 
     kernel: Any
     grid: int
@@ -39,7 +39,7 @@ class Launch:
 
     @property
     def function(self) -> Any:
-        """The kernel as ``triton.jit`` made it."""
+        """The kernel, as returned by ``triton.jit``."""
         return getattr(self.kernel, 'kernel', self.kernel)
 
     @property
@@ -49,7 +49,7 @@ class Launch:
 
     @property
     def bytes(self) -> int:
-        """Bytes of all tensors, each once; operators pass views of just what a kernel reads or writes."""
+        """Bytes of all tensors, each counted once; operators pass views of what a kernel reads or writes."""
         return sum(x.numel() * x.element_size() for x in self.args if isinstance(x, Tensor))
 
 
@@ -58,7 +58,7 @@ _records: list[list[Launch]] = []
 
 @contextlib.contextmanager
 def record_launches() -> Iterator[list[Launch]]:
-    """Collect every launch of the block; with tensors on the meta device nothing else happens."""
+    """Collect every launch inside the ``with`` block; with meta tensors no kernel runs."""
     record: list[Launch] = []
     _records.append(record)
     try:
@@ -79,7 +79,7 @@ def launch(kernel: Any, grid: int, *args: Any, **constants: Any) -> None:
 
     Args:
         kernel: Result of ``wrap_triton``.
-        grid: Number of programs; every kernel here has a grid of one dimension, the one without a low limit.
+        grid: Number of programs; all grids here have one dimension, the one without a low limit.
         args: Tensors and numbers in the order of the kernel's signature.
         constants: The kernel's ``tl.constexpr`` arguments, ``num_warps`` and ``num_stages``.
 
@@ -96,11 +96,11 @@ def launch(kernel: Any, grid: int, *args: Any, **constants: Any) -> None:
         kernel[(grid,)](*args, **constants)
 
 
-OPERATORS: list[str] = []  # names of all that ``define`` made
+OPERATORS: list[str] = []  # names of all operators from ``define``
 
 
 def define(name: str) -> Callable[[Callable], Any]:
-    """Decorator: a function of tensors becomes ``mmcoat::name``; its kernels go through ``launch``."""
+    """Decorate a function of tensors to make it ``mmcoat::name``; it must launch kernels with ``launch``."""
     OPERATORS.append(name)
     if not INTERPRETED:
         return torch.library.triton_op(f'mmcoat::{name}', mutates_args=())

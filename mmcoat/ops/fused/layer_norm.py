@@ -1,4 +1,4 @@
-"""Layer norm over channels and its gradient: one reading, one writing; all statistics in float32."""
+"""Layer norm over channels and its gradient: one read, one write; all statistics in float32."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from .launching import define, launch, wrap_triton
 
 
 def norm_dtype(x: Tensor) -> torch.dtype:
-    """Dtype of a norm's result: what autocast asks for, or the input's."""
+    """Dtype of a norm's result: autocast's, or the input's."""
     device = x.device.type
     if device != 'meta' and torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
@@ -56,7 +56,7 @@ def layer_norm_op(
 def layer_norm_grad_op(
     d_normed: Tensor, d_skip: Tensor | None, x: Tensor, mean: Tensor, rstd: Tensor, gamma: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Gradient of x, ``d_skip`` added; gradients of gamma and beta, (2, C) in float32."""
+    """Gradient of x plus ``d_skip``, and gradients of gamma and beta, (2, C) in float32."""
     x, d_normed = x.contiguous(), d_normed.contiguous()
     channels, tokens = x.shape[-1], mean.numel()
     blocks = _blocks(channels, tokens)
@@ -88,8 +88,8 @@ def layer_norm_backward(
 
     Args:
         d_normed: Gradient of the norm, (..., C).
-        d_skip: Gradient of ``x`` from elsewhere, which is added, (..., C) or None.
-        x: What was normed, (..., C).
+        d_skip: Another gradient of ``x`` to add, (..., C) or None.
+        x: Input of the norm, (..., C).
         mean: Its means, (...).
         rstd: Its 1 / standard deviations, (...).
         gamma: Scale of the norm, (C,).

@@ -1,4 +1,4 @@
-"""A matrix product with a sum behind it: nothing to gain without a product of our own."""
+"""A matrix product followed by a sum; a kernel gains nothing unless it includes the product."""
 
 import torch.nn.functional as F
 from torch import Tensor

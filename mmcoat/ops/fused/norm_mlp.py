@@ -1,4 +1,4 @@
-"""Norm and MLP: PyTorch's products behind the fused norm, and GELU with its gradient from one reading.
+"""Norm and MLP: the fused norm, then PyTorch's products, and GELU with its gradient in one read.
 
 The normed tokens and the activation are computed again in backward.
 """

@@ -1,4 +1,4 @@
-"""Norm and the linear layer of queries, keys and values: PyTorch's product behind the fused norm.
+"""Norm and the linear layer of queries, keys and values: the fused norm, then PyTorch's product.
 
 The normed tokens are computed again in backward.
 """
@@ -59,7 +59,7 @@ def linear_grads(
 
 
 def parameter_grads(grad: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradients of weight and bias of such a layer."""
+    """Gradients of weight and bias of a linear layer."""
     d_weight = rows(grad).t() @ rows(x)
     d_bias = rows(grad).sum(0, dtype=torch.promote_types(grad.dtype, bias.dtype))
     return d_weight.to(weight.dtype), d_bias.to(bias.dtype)

@@ -1,7 +1,7 @@
-"""The filters of the relative position encoding as kernels want them: one buffer, channels innermost.
+"""The filters of the relative position encoding in the kernels' layout: one buffer, channels innermost.
 
-Filters of several windows lie in the frame of the largest, with zeros around the smaller ones. A kernel
-walks through the largest window of its own block of channels, so that few of the zeros are ever read.
+Filters of several windows are stored with the size of the largest; smaller ones are padded with zeros. A
+kernel sums over the largest window of its own block of channels, so it reads only few of the zeros.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from .launching import define, launch, wrap_triton
 
 
 def pack_bytes(numbers: Sequence[int]) -> int:
-    """Small numbers as one, eight bits each, the first lowest: kernels take no sequences.
+    """Pack small numbers into one, eight bits each, first one lowest, because kernels take no sequences.
 
     Raises:
         ValueError: If a number does not fit into eight bits.
@@ -55,7 +55,7 @@ class PackedFilters(NamedTuple):
     """Filters and biases of several windows, ready for the kernels.
 
     Attributes:
-        params: All filters, then all biases, one after another; gradients go through it.
+        params: All filters, then all biases, concatenated; gradients flow through it.
         packed: The same, ordered for the kernels, (K * K + 1, C).
         windows: Windows of the groups of heads.
         heads: Numbers of heads of the groups.

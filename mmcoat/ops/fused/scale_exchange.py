@@ -1,7 +1,7 @@
-"""The exchange between the scales of a parallel block: one gather per scale, its gradient one too.
+"""The exchange between the scales of a parallel block: one gather per scale, also in the gradient.
 
-In backward a source pixel collects from all the target
-pixels that used it; their weights are found by the very arithmetic of the forward pass. No atomics.
+In backward a source pixel collects from all target pixels that used it, with weights from the same arithmetic
+as in the forward pass. There are no atomics.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from . import tuning
 from .kernels.scale_exchange import scale_exchange_kernel
 from .launching import define, launch, wrap_triton
 
-SOURCES = 3  # that one launch gathers from beside the map of the scale itself
+SOURCES = 3  # other maps that one launch gathers from, in addition to the scale's own map
 
 
 def _gather(
@@ -24,7 +24,7 @@ def _gather(
     dtype: torch.dtype,
     back: bool,
 ) -> Tensor:
-    """residual + own + the others, times the factors of own and others; many others take more launches."""
+    """residual + own map + other maps, both with their factors; many other maps need more launches."""
     tile = tuning.exchange_tile(own.shape)
     grid, tiles_y, tiles_x = tile.grid(own.shape)
     out = torch.empty_like(own, dtype=dtype)

@@ -7,10 +7,10 @@ neighbouring channels per token, 16 to 32 elements a thread, and about four prog
 import dataclasses
 from collections.abc import Sequence
 
-PROGRAMS = 4 * 132  # what fills the chip; more splits only make the final sums longer
-ENOUGH = 2 * 132  # with fewer programs the work of one is made smaller
+PROGRAMS = 4 * 132  # enough to fill the chip; more splits only make the final sums longer
+ENOUGH = 2 * 132  # with fewer programs, each program gets less work
 MAX_SPLITS = 128
-FLAT_BLOCK = 2048  # elements of a program where they have no neighbours
+FLAT_BLOCK = 2048  # elements of a program if they do not depend on neighbours
 
 
 def cdiv(a: int, b: int) -> int:
@@ -19,7 +19,7 @@ def cdiv(a: int, b: int) -> int:
 
 
 def power_of_2(n: int) -> int:
-    """The smallest power of two that is not smaller than ``n``."""
+    """The smallest power of two that is at least ``n``."""
     return 1 << max(int(n) - 1, 0).bit_length()
 
 
@@ -39,7 +39,7 @@ class Tile:
         return batch * tiles_y * tiles_x * cdiv(channels, self.channels), tiles_y, tiles_x
 
     def fit(self, shape: Sequence[int], least: int = 16) -> 'Tile':
-        """A smaller tile where the map has too few for the chip, of ``least`` positions at least."""
+        """A smaller tile if the map has too few tiles for the chip, with at least ``least`` positions."""
         if self.height * self.width <= least or self.grid(shape)[0] >= ENOUGH:
             return self
         height, width = self.height, self.width
@@ -48,7 +48,7 @@ class Tile:
 
 
 def channel_block(channels: int) -> int:
-    """Channels of a program where they are independent: 64, or 32 where that leaves fewer idle."""
+    """Channels of a program if they are independent: 64, or 32 if that leaves fewer idle."""
     return 64 if channels % 64 == 0 else 32
 
 
@@ -70,7 +70,7 @@ def attention_tile(shape: Sequence[int]) -> Tile:
 
 
 def attention_grad_tile(shape: Sequence[int]) -> Tile:
-    """Its gradient: half the tile, for it holds twice as much."""
+    """Gradient of the above: half the tile, because it holds twice as much."""
     return Tile(8, 8, 32, 8).fit(shape, 32)
 
 
@@ -88,17 +88,17 @@ def norm_grad_programs(tokens: int, rows: int) -> int:
 
 
 def product_heads(head_width: int) -> int:
-    """Heads of one program of the products over all tokens; narrow ones share it, block-diagonally."""
+    """Heads of one program of the products over all tokens; narrow heads share one, block-diagonally."""
     return max(1, 32 // head_width)
 
 
 def product_block(head_width: int) -> int:
-    """Channels of one program of the products over all tokens; ``tl.dot`` asks for 16 at least."""
+    """Channels of one program of the products over all tokens; ``tl.dot`` needs at least 16."""
     return max(16, power_of_2(product_heads(head_width) * head_width))
 
 
 def token_block(head_width: int, itemsize: int) -> int:
-    """Tokens of one step of the products over all tokens; wide heads in float32 would spill with more."""
+    """Tokens of one step of the products over all tokens; with more, wide heads in float32 would spill."""
     return 32 if head_width * itemsize >= 256 else 64
 
 
@@ -113,9 +113,9 @@ def splits(tokens: int, programs: int, step: int, most: int) -> tuple[int, int]:
 
     Args:
         tokens: Length of the sum.
-        programs: Programs that there are without splitting.
+        programs: Number of programs without splitting.
         step: Tokens of one step; a split is a multiple of it.
-        most: Splits that there may be at most.
+        most: Maximal number of splits.
     """
     wanted = min(max(PROGRAMS // programs, 1), most, cdiv(tokens, step))
     length = cdiv(cdiv(tokens, wanted), step) * step

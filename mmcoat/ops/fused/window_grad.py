@@ -1,7 +1,7 @@
 """Gradient of the filters and biases of a depthwise convolution, each channel with its own window.
 
-Every program sums over some rows of the maps; its result is one row of a small table, and the sum over the
-rows of the table is the gradient. No atomics: the same input gives the same bits.
+Every program sums over some rows of the maps, and its result is one row of a small table. The sum over the
+table's rows is the gradient. There are no atomics, so the same input gives the same bits.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,12 @@ def window_grad(
     heads: Sequence[int],
     head_width: int,
 ) -> Tensor:
-    """Gradient of all filters, then all biases, laid one after another.
+    """Gradient of all filters, then all biases, concatenated.
 
     Args:
-        source: What was convolved, (B, H, W, C); tokens may be further apart than C.
-        grad: Gradient of the result, likewise.
-        factor: What ``grad`` is multiplied with first, likewise.
+        source: Input of the convolution, (B, H, W, C); tokens may be further apart than C.
+        grad: Gradient of the result, the same shape.
+        factor: Factor that ``grad`` is multiplied with first, the same shape.
         windows: Windows of the groups of heads.
         heads: Numbers of heads of the groups.
         head_width: Channels of a head.

@@ -1,4 +1,4 @@
-"""The plain form: PyTorch operations only, with few passes over memory and little kept for backward.
+"""The plain form: only PyTorch operations, with few passes over memory and little kept for backward.
 
 Its functions have the signatures of ``mmcoat.ops.reference``.
 """

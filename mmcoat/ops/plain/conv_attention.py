@@ -1,4 +1,4 @@
-"""Conv-attention that keeps queries, keys and values for backward, and recomputes all that follows them."""
+"""Conv-attention that keeps queries, keys and values for backward, and recomputes everything after them."""
 
 from collections.abc import Sequence
 
@@ -52,19 +52,20 @@ def _forward(qkv_cls, qkv, weight, bias, num_heads, scale):
     return out_cls, out.view(encoded.shape), top, total, context
 
 
-# Sums of exponentials that are far from both ends of float32's (and bfloat16's) range.
+# Sums of exponentials within these limits are far from both ends of float32's (and bfloat16's) range.
 _SAFE_SUMS = (1e-15, 1e20)
 
 
 def _exponentials(k: Tensor, k_cls: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return ``exp(k - top)`` of the image tokens and the class token, their sum over tokens, and ``top``.
 
-    ``top`` (B, 1, C) only keeps exp() in range and cancels in the quotient, so no gradient passes through
-    it. On CPU it is zero where the sums show that this was well: finding maxima is a slow pass there.
+    ``top`` (B, 1, C) only keeps exp() in range and cancels in the quotient, so no gradient passes through it.
+    On a CPU it is zero if the sums show that no maximum is needed, because finding maxima is a slow pass
+    there.
     """
     in_place = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
     if in_place and k.device.type == 'cpu' and k.dtype in (torch.float32, torch.bfloat16):
-        # a dense copy of a view first, whose exp() takes a slow path; of dense keys no copy
+        # copy a view to a dense tensor first, because exp() of a view is slow; dense keys are not copied
         weight = k.exp() if k.is_contiguous() else k.contiguous().exp_()
         weight_cls = k_cls.exp()
         total = weight.sum(1, keepdim=True) + weight_cls
@@ -75,7 +76,7 @@ def _exponentials(k: Tensor, k_cls: Tensor) -> tuple[Tensor, Tensor, Tensor, Ten
     weight, weight_cls = k - top, k_cls - top
     weight, weight_cls = (weight.exp_() if in_place else weight.exp()), weight_cls.exp()
     total = weight.sum(1, keepdim=True) + weight_cls
-    if k.dtype == torch.float16:  # a sum over many tokens would leave the range
+    if k.dtype == torch.float16:  # a sum over many tokens would overflow
         weight, weight_cls, total = weight / total, weight_cls / total, torch.ones_like(total)
     return weight, weight_cls, total, top
 
@@ -91,7 +92,7 @@ def _convolve(v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def _convolve_backward(
     grad: Tensor, v: Tensor, weight: Tensor, groups: Sequence[tuple[int, int]]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the gradients of ``v`` (dense), the filters and the biases, these two in float32 at least.
+    """Return the gradients of ``v`` (dense), filters and biases, the last two in at least float32.
 
     Args:
         grad: Gradient of the convolution, (B, H, W, C).
@@ -114,12 +115,12 @@ def _convolve_backward(
 def _filter_grad(grad: Tensor, x: Tensor, window: int) -> Tensor:
     """Return the gradient of depthwise filters (C, 1, window, window).
 
-    Three columns of the window at a time: for more oneDNN has no fast way and takes ten times as long.
+    Three columns of the window at a time, because for more columns oneDNN is ten times as slow.
 
     Args:
         grad: Gradient of the convolution, (B, C, H, W).
         x: Its input, (B, C, H, W).
-        window: Odd; the convolution was padded by half of it.
+        window: Window size, odd; the convolution was padded by half of it.
     """
     pad, width, channels = window // 2, grad.shape[3], grad.shape[1]
     grad = grad.contiguous(memory_format=torch.channels_last)
@@ -144,10 +145,10 @@ def _conv_backward(
 
 
 class ConvAttention(torch.autograd.Function):
-    """Keeps queries, keys and values, and per channel the maximum and the sum of the softmax.
+    """Keep queries, keys and values, and the maximum and the sum of the softmax for each channel.
 
-    The sum over tokens of P * dP, which the gradient of a softmax asks for, is the row sum of KV * dKV:
-    no pass over the tokens is needed for it.
+    The gradient of a softmax needs the sum over tokens of P * dP. This is the row sum of KV * dKV, so no pass
+    over the tokens is needed for it.
     """
 
     @staticmethod
@@ -195,7 +196,7 @@ def _backward_tokens(
         context: ``softmax(K)^T V``, (B, heads, Ch, Ch).
         grad_context: Its gradient.
         scale: Factor of the result.
-        encoding: What the position encoding adds to the gradients of q and v, each (B, N, C).
+        encoding: Terms that the position encoding adds to the gradients of q and v, each (B, N, C).
     """
     q, k, v = qkv
     grad = q.new_empty(q.shape[0], q.shape[1], 3, q.shape[2])

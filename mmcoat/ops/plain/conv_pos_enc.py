@@ -1,4 +1,4 @@
-"""The convolutional position encoding, with the residual inside the filter where that is exact."""
+"""The convolutional position encoding, with the residual inside the filter if that is exact."""
 
 import torch
 import torch.nn.functional as F
@@ -11,8 +11,8 @@ from ..common import compute_dtype
 def conv_pos_enc(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return ``x + depthwise_conv(x)``, (B, H, W, C) -> (B, H, W, C); see ``reference.conv_pos_enc``.
 
-    In float32 on CPU the residual is one more on the centre tap, which saves a pass over the map, forward
-    and backward. In bfloat16 that one would swallow the filter's own digits.
+    In float32 on a CPU the residual is added as 1 to the centre tap, which saves a pass over the map, forward
+    and backward. In bfloat16 adding 1 would round away the filter's own digits.
     """
     exact = x.dtype in (torch.float32, torch.float64) and compute_dtype(x) == x.dtype
     if x.device.type != 'cpu' or not exact or torch.compiler.is_compiling():

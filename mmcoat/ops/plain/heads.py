@@ -1,13 +1,13 @@
-"""Matrix products within each head, on tokens that keep their heads side by side in the channels.
+"""Matrix products within each head, on tokens whose heads are side by side in the channels.
 
-Two ways lead there: a product per head, or one product over all channels with a block-diagonal matrix. The
-second does ``heads`` times the arithmetic, and is faster where heads are too narrow to fill the processor.
+There are two ways: a product per head, or one product over all channels with a block-diagonal matrix. The
+second needs ``heads`` times the arithmetic, but is faster if heads are too narrow to fill the processor.
 """
 
 import torch
 from torch import Tensor
 
-# Widest heads for which one product over all channels is faster, measured on CPU (AVX-512, AMX).
+# Largest head width for which one product over all channels is faster, measured on CPU (AVX-512, AMX).
 _WIDEST_DENSE_FLOAT = 8
 _WIDEST_DENSE_LOW = 40
 
@@ -23,10 +23,10 @@ def split(x: Tensor, num_heads: int) -> Tensor:
 
 
 def contract(a: Tensor, b: Tensor, num_heads: int) -> Tensor:
-    """Return ``a^T b`` of each head: twice (B, N, C) -> (B, heads, C / heads, C / heads)."""
+    """Return ``a^T b`` of each head: two (B, N, C) -> (B, heads, C / heads, C / heads)."""
     if not _dense(a, num_heads):
         return _per_sample(split(a, num_heads).transpose(-1, -2), split(b, num_heads))
-    full = a.transpose(1, 2) @ b  # (B, C, C), of which the diagonal blocks count
+    full = a.transpose(1, 2) @ b  # (B, C, C); only the diagonal blocks are used
     blocks = full.unflatten(2, (num_heads, -1)).unflatten(1, (num_heads, -1))
     # (B, heads, Ch, heads, Ch) -> (B, Ch, Ch, heads) -> (B, heads, Ch, Ch)
     return blocks.diagonal(dim1=1, dim2=3).permute(0, 3, 1, 2)
@@ -51,14 +51,14 @@ def apply(x: Tensor, matrix: Tensor) -> Tensor:
     if x.device.type == 'cpu' and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
         out = x.new_empty(x.shape)  # dense, whatever the strides of x
         for a, b, o in zip(split(x, num_heads), matrix, split(out, num_heads), strict=True):
-            torch.bmm(a, b, out=o)  # straight to its place between the other heads
+            torch.bmm(a, b, out=o)  # written directly to its place between the other heads
         return out
     out = split(x, num_heads) @ matrix
     return out.transpose(1, 2).flatten(2)
 
 
 def _per_sample(a: Tensor, b: Tensor) -> Tensor:
-    """Return ``a @ b`` over (B, heads, ., .); on CPU sample by sample, which spares copies of views."""
+    """Return ``a @ b`` over (B, heads, ., .); on a CPU sample by sample, which avoids copies of views."""
     if a.device.type != 'cpu' or a.shape[0] == 1:
         return a @ b
     return torch.stack([x @ y for x, y in zip(a, b, strict=True)])

@@ -1,4 +1,4 @@
-"""Layer norm, forward and backward, in the precision that its device wants."""
+"""Layer norm, forward and backward, in the precision that its device needs."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from torch import Tensor
 def layer_norm(x: Tensor, gamma: Tensor, beta: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return the normed (..., C), the means and the reciprocal standard deviations, (..., 1)."""
     if x.is_cuda and x.dtype != gamma.dtype:
-        x = x.to(gamma.dtype)  # CUDA's norm takes one dtype
+        x = x.to(gamma.dtype)  # CUDA's norm accepts only one dtype
     return torch.native_layer_norm(x, gamma.shape, gamma, beta, eps)
 
 

@@ -1,4 +1,4 @@
-"""Linear layers without a pass of their own for bias, GELU and residual, where the library allows it."""
+"""Linear layers without separate passes for bias, GELU and residual, if the library allows it."""
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ _ONEDNN_DTYPES = (torch.float32, torch.bfloat16)
 
 
 def _onednn_runs(x: Tensor) -> bool:
-    """Whether oneDNN's linear operator, which Inductor uses too, takes ``x``."""
+    """Whether oneDNN's linear operator, which Inductor uses too, accepts ``x``."""
     return (
         x.device.type == 'cpu'
         and x.dtype in _ONEDNN_DTYPES
@@ -34,8 +34,8 @@ def linear(
 ) -> Tensor:
     """Return ``linear(x)`` without autograd, then with GELU or plus ``residual``.
 
-    On CPU, PyTorch's own linear copies the bias over the result before the product, and GELU and sum are
-    passes of their own; here they happen while the result is in registers.
+    On a CPU, PyTorch's own linear first copies the bias into the result, and GELU and sum are separate
+    passes. Here they are computed while the result is in registers.
 
     Args:
         x: (..., C).
@@ -60,7 +60,7 @@ def linear(
 
 @torch.library.custom_op('mmcoat::plain_linear', mutates_args=())
 def opaque_linear(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None) -> Tensor:
-    """``linear`` without GELU, as torch.compile takes it."""
+    """``linear`` without GELU, in a form for torch.compile."""
     return linear(x, weight, bias, residual=residual)
 
 
@@ -71,9 +71,9 @@ def _(x, weight, bias, residual):
 
 
 def packed(weight: Tensor, rows: int) -> Tensor:
-    """Return ``weight`` in the library's own order, for several calls of ``linear`` with ``rows`` rows.
+    """Return ``weight`` in the library's own layout, for several calls of ``linear`` with ``rows`` rows.
 
-    A single call orders the weights itself, and that takes as long.
+    For a single call this is not worth it, because the call itself converts the weights in the same time.
     """
     if not _onednn_runs(weight) or not hasattr(torch.ops.mkldnn, '_reorder_linear_weight'):
         return weight
@@ -89,7 +89,7 @@ def linear_add(
 ) -> tuple[Tensor, ...]:
     """Return ``linear(x)`` of each tensor, added to its residual; see ``reference.linear_add``.
 
-    The gradient needs ``x`` only, so that autograd's own linear serves in training.
+    The gradient needs only ``x``, so autograd's own linear is used in training.
     """
     compiling = torch.compiler.is_compiling()
     if compiling and not opaque_wanted(tokens[0]):

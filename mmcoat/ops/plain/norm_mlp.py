@@ -18,8 +18,9 @@ from ..common import (
 from .layer_norm import layer_norm, layer_norm_backward
 from .linear_add import linear, packed
 
-# Hidden values of one chunk: 4 MiB in float32, measured. Smaller chunks cost calls, larger ones passes over
-# memory. Reduced precision runs on matrix units, which want large products more than near memory.
+# Hidden values of one chunk: 4 MiB in float32, measured. Smaller chunks cost more calls, larger ones more
+# passes over memory. Reduced precision runs on matrix units, for which large products matter more than the
+# cache.
 _CHUNK_VALUES = 2**20
 
 
@@ -57,7 +58,7 @@ def norm_mlp(
 
 
 def _chunks(x: Tensor, hidden: int, dtype: torch.dtype) -> list[slice]:
-    """Return slices of the rows of ``x`` (N, C), one for all where chunks would not help."""
+    """Return slices of the rows of ``x`` (N, C); one slice of all rows if chunks would not help."""
     count = x.shape[0]
     step = max(256, _CHUNK_VALUES // hidden)
     if x.device.type != 'cpu' or dtype != torch.float32 or count < 2 * step:
@@ -88,7 +89,7 @@ def _infer(
         part, target = tokens[chunk], out[chunk]
         hidden = linear(layer_norm(part, gamma, beta, eps)[0], w1, b1, gelu=True)
         if factor is None:
-            # the product adds up on residual and bias where the result is to be
+            # the product is added to residual and bias in the place of the result
             torch.add(part, b2, out=target)
             target.addmm_(hidden, w2.t())
         else:
@@ -113,9 +114,9 @@ def _(x, gamma, beta, eps, w1, w2, b1, b2, factor):
 
 
 class NormMlp(torch.autograd.Function):
-    """Keeps its input and the hidden values before GELU; of many tokens on CPU not even those.
+    """Keep the input and the hidden values before GELU; for many tokens on a CPU keep only the input.
 
-    There, writing and reading them takes as long as the product that makes them again.
+    There, writing and reading the hidden values takes as long as computing them again.
     """
 
     @staticmethod
@@ -147,7 +148,7 @@ class NormMlp(torch.autograd.Function):
                 grad_part, *terms = _backward_chunk(*part, gamma, beta, ctx.eps, *low, sums)
                 torch.add(grad_part, grad[chunk], out=grad_x[chunk])
                 sums = terms
-        sums[2] = sums[2].t()  # of the first weight, transposed so far
+        sums[2] = sums[2].t()  # the gradient of the first weight was transposed so far
         sums = [s.to(t.dtype) for s, t in zip(sums, (gamma, beta, w1, w2, b1, b2), strict=True)]
         return grad_x.view(x.shape), *sums[:2], None, *sums[2:], None, None
 
@@ -158,10 +159,10 @@ def _backward_chunk(part, grad, hidden, gamma, beta, eps, w1, w2, b1, sums):
     Args:
         part: Tokens, (N, C).
         grad: Gradient of the MLP's output, (N, C).
-        hidden: Hidden values before GELU, (N, D), or None: they are computed again.
-        gamma, beta, eps: Of the norm.
-        w1, w2, b1: Of the MLP, in the dtype of its products.
-        sums: What this function returned for the parameters last time, or None.
+        hidden: Hidden values before GELU, (N, D); None computes them again.
+        gamma, beta, eps: Parameters of the norm.
+        w1, w2, b1: Parameters of the MLP, in the dtype of its products.
+        sums: The parameters' gradients from the previous call, or None.
     """
     normed, mean, rstd = layer_norm(part, gamma, beta, eps)
     normed, grad = normed.to(w1.dtype), grad.to(w1.dtype)
@@ -170,7 +171,7 @@ def _backward_chunk(part, grad, hidden, gamma, beta, eps, w1, w2, b1, sums):
     grad_hidden = torch.ops.aten.gelu_backward(grad @ w2, hidden)
     hidden = torch.ops.aten.gelu.out(hidden, out=hidden) if own else F.gelu(hidden)
     norm = layer_norm_backward(grad_hidden @ w1, part, mean, rstd, gamma, beta)
-    # the wide matrix second: the library is up to a quarter faster than with the narrow one there
+    # the wide matrix is the second factor: up to a quarter faster than the narrow one as second factor
     pairs = (normed, grad_hidden), (grad, hidden)
     total = torch.promote_types(torch.float32, part.dtype)
     small = [t.to(total) for t in (*norm[1:], grad_hidden.sum(0), grad.sum(0))]

@@ -17,7 +17,7 @@ from ..common import (
 from .layer_norm import layer_norm, layer_norm_backward
 from .linear_add import linear, opaque_linear
 
-# (..., 3, C), or three (..., C), which the CPU reads faster
+# (..., 3, C), or three (..., C), which a CPU reads faster
 Qkv = Tensor | tuple[Tensor, Tensor, Tensor]
 
 
@@ -31,11 +31,11 @@ def norm_qkv(
 ) -> tuple[Qkv, ...]:
     """Return queries, keys and values of the normed tokens; see ``reference.norm_qkv``.
 
-    Without gradients, those of many tokens are three tensors instead of one.
+    Without gradients, the results for many tokens are three tensors instead of one.
     """
     dtype = compute_dtype(tokens[0])
     if torch.compiler.is_compiling():
-        if not opaque_wanted(tokens[0]):  # Inductor decides itself what to keep
+        if not opaque_wanted(tokens[0]):  # Inductor itself decides which values to keep
             return reference.norm_qkv(tokens, gamma, beta, eps, weight, bias)
         parts = [part.to(dtype) for part in (*weight.chunk(3), *bias.chunk(3))]
         normed = [layer_norm(x, gamma, beta, eps)[0].to(dtype) for x in tokens]
@@ -66,7 +66,7 @@ def unbind(qkv: Qkv) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class NormLinear(torch.autograd.Function):
-    """Keeps its input and the norm's statistics."""
+    """Keep the input and the norm's statistics."""
 
     @staticmethod
     def forward(ctx, x, gamma, beta, eps, weight, bias, dtype):

@@ -1,4 +1,4 @@
-"""The filters of the relative position encoding as one bank, made once for all blocks of a stage."""
+"""The filters of the relative position encoding as one filter bank, made once for all blocks of a stage."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 class PackedFilters(NamedTuple):
-    """One filter bank of the largest window, the smaller ones framed by zeros.
+    """One filter bank with the largest window; smaller windows are padded with zeros.
 
-    More arithmetic than a convolution per window, but no copies into slices and out of them.
+    This needs more arithmetic than one convolution per window, but no copies to and from slices.
 
     Attributes:
-        weight: (C, 1, K, K); gradients go through it.
+        weight: (C, 1, K, K); gradients flow through it.
         bias: (C,).
-        groups: (channels, window) of each bank that it was made of.
+        groups: (channels, window) of each original filter bank.
     """
 
     weight: Tensor

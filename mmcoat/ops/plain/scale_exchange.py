@@ -1,4 +1,4 @@
-"""The exchange between scales, adding up in place where no gradient is wanted."""
+"""The exchange between scales; sums are in place if no gradient is needed."""
 
 import torch
 from torch import Tensor
@@ -21,6 +21,6 @@ def scale_exchange(
             if other != own:
                 resized = reference.resize(source, target.shape[1:3])
                 total = target + resized if total is None else total.add_(resized)
-        # the residual last: in bfloat16 each sum rounds at the size of what it adds to
+        # the residual last, because in bfloat16 each sum rounds to the precision of its larger term
         outs.append(residual + (target if total is None else total))
     return outs

@@ -1,4 +1,4 @@
-"""GELU and its gradient from one reading."""
+"""GELU and its gradient with one read."""
 
 import pytest
 import torch.nn.functional as F

@@ -40,7 +40,7 @@ def conv_pos_enc():
 
 
 def norm_qkv():
-    """The norm alone: the matrix product behind it is PyTorch's."""
+    """Only the norm: the following matrix product is PyTorch's."""
     params = parameter(C), parameter(C), 1e-6, parameter(3 * C, C), parameter(3 * C)
     return fused.norm_qkv((empty(B, H, W, C),), *params)
 
@@ -149,7 +149,7 @@ def test_passes_of_a_block(monkeypatch, ratio):
 
 
 def test_passes_of_drop_path(monkeypatch):
-    """None forward, and as many backward as the document says."""
+    """None forward, and in backward the number in the document."""
     monkeypatch.setattr(backend, 'fused_available', lambda device: True)
     documented = int(re.search(r'Drop path takes (\d+) passes', DOCS.read_text()).group(1))
     forward, backward = zip(block_passes(4), block_passes(4, 0.5), strict=True)

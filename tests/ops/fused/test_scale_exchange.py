@@ -1,4 +1,4 @@
-"""The exchange between scales; PyTorch's bilinear resize is the judge, at sizes that do not divide."""
+"""The exchange between scales, compared with PyTorch's bilinear resize at sizes that do not divide."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The trial of the fused operations: faults that a GPU might show are put in, and must be found."""
+"""The trial of the fused operations must find inserted faults, such as a GPU might have."""
 
 import json
 from types import SimpleNamespace

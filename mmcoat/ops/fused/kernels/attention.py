@@ -25,8 +25,8 @@ def head_product(
 ):
     """Tokens times the block-diagonal matrix of all heads: one block of columns, (block_n, block_c).
 
-    Blocks of channels lie where loads are aligned, not where heads begin; so a block takes part in a few
-    heads, and these read from a few blocks. With ``top`` the tokens go through exp(token - top) first.
+    Blocks of channels follow the alignment of loads, not the borders of heads. So a block overlaps a few
+    heads, and a head overlaps a few blocks. With ``top`` the tokens are replaced by exp(token - top) first.
     """
     total = tl.zeros([place.shape[0], block_c], tl.float32)
     head = channels // head_width

@@ -1,7 +1,7 @@
 """Kernels of ``softmax(K)^T V`` and of its gradient: sums over all tokens, split so that they fill the chip.
 
-Every program sums over some tokens; a small kernel puts the parts together and adds the class token.
-Heads are narrow: several may share a program, and the product is then a block-diagonal matrix.
+Every program sums over some tokens; a small kernel joins the parts and adds the class token. Heads are
+narrow, so several heads may share a program; then the product is a block-diagonal matrix.
 
 P is the softmax of K over the tokens, C = P^T V the context of a head, T the sum of exp(K - max). The
 gradient of K is P * (V dC^T - r) where r, the sum over the tokens of P * dP, is rowsum(C * dC): no further
@@ -44,7 +44,7 @@ def token_product_kernel(
     block_n: tl.constexpr,
     block_c: tl.constexpr,
 ):
-    """Sum over some tokens of left^T right per head; with ``top``, left goes through exp(left - maximum)."""
+    """Sum over some tokens of left^T right per head; with ``top``, left becomes exp(left - maximum)."""
     blocks: tl.constexpr = (count + used - 1) // used
     part = tl.program_id(0) // blocks  # image * splits + split
     first = part % splits * length
@@ -104,7 +104,7 @@ def join_context_kernel(
     block_c: tl.constexpr,
     block_j: tl.constexpr,
 ):
-    """Put the parts of one head together for some columns of its context, the class token included."""
+    """Join the parts of one head for some columns of its context, including the class token."""
     pieces: tl.constexpr = (head_width + block_j - 1) // block_j
     heads: tl.constexpr = count // head_width
     piece = tl.program_id(0) % pieces

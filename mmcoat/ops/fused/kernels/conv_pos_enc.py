@@ -23,7 +23,7 @@ def conv_pos_enc_kernel(
     block_w: tl.constexpr,
     block_c: tl.constexpr,
 ):
-    """x + convolution of x for a tile; ``flip`` turns the filters round, for the gradient."""
+    """x + convolution of x for a tile; ``flip`` flips the filters, for the gradient."""
     blocks: tl.constexpr = (count + block_c - 1) // block_c
     tile = tl.program_id(0) // blocks
     image, first_y, first_x, dy, dx = locate(tile, tiles_y, tiles_x, block_h, block_w)

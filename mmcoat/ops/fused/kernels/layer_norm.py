@@ -54,7 +54,7 @@ def layer_norm_grad_kernel(
     block_n: tl.constexpr,
     block_c: tl.constexpr,
 ):
-    """Gradient of the norm's input, plus ``d_skip``; every program's share of the parameters' gradients."""
+    """Gradient of the norm's input, plus ``d_skip``, and each program's part of the parameters' gradients."""
     program = tl.program_id(0)
     channels = tl.arange(0, block_c)
     keep = channels < count

@@ -8,7 +8,7 @@ from .windows import locate, origin
 
 @triton.jit
 def source_index(target, source_size, target_size):
-    """Where a target pixel samples, as PyTorch has it: first pixel, second pixel, weight of the second."""
+    """Where a target pixel samples, as in PyTorch: first pixel, second pixel, weight of the second."""
     ratio = tl.div_rn(tl.cast(source_size, tl.float32), tl.cast(target_size, tl.float32))
     place = tl.maximum((target.to(tl.float32) + 0.5) * ratio - 0.5, 0.0)
     low = tl.minimum(place.to(tl.int32), source_size - 1)
@@ -17,7 +17,7 @@ def source_index(target, source_size, target_size):
 
 @triton.jit
 def load_pixels(source, image, y, x, height, width, channels, there, count: tl.constexpr):
-    """(block_n, block_c) in float32: pixels (y, x) of one image, anywhere in it."""
+    """(block_n, block_c) in float32: pixels at any positions (y, x) of one image."""
     token = (image.to(tl.int64) * height + y) * width + x
     value = tl.load(source + token[:, None] * count + channels[None, :], there, 0.0)
     return value.to(tl.float32)
@@ -38,8 +38,8 @@ def resized(source, image, y, x, there, channels, h, w, height, width, count: tl
 
 @triton.jit
 def use_of_pixel(pixel, step, source_size, target_size):
-    """The ``step``-th target pixel that may have used a source pixel, and its weight (0 if it did not)."""
-    # the first with a sample position above pixel - 1
+    """The ``step``-th target pixel that may use a source pixel, and its weight (0 if it does not)."""
+    # the first target pixel with a sample position above pixel - 1
     first = tl.maximum((2 * pixel - 1) * target_size - source_size, 0) // (2 * source_size)
     target = first + step
     low, high, part = source_index(target, source_size, target_size)
@@ -49,7 +49,7 @@ def use_of_pixel(pixel, step, source_size, target_size):
 
 @triton.jit
 def resized_back(grad, image, y, x, there, channels, h, w, height, width, count: tl.constexpr):
-    """Gradient of a map of height x width from the gradient of what it was resized to, h x w."""
+    """Gradient of a map of height x width from the gradient of its resized map, h x w."""
     total = tl.zeros([y.shape[0], channels.shape[0]], tl.float32)
     for step_y in range((2 * h + height - 1) // height + 2):
         target_y, weight_y = use_of_pixel(y, step_y, height, h)
@@ -116,7 +116,7 @@ def scale_exchange_kernel(
     block_w: tl.constexpr,
     block_c: tl.constexpr,
 ):
-    """residual + own + other maps resized to it, for a tile, all but the residual times their factors."""
+    """residual + own map + other maps resized to it, for a tile; all maps are multiplied by their factors."""
     blocks: tl.constexpr = (count + block_c - 1) // block_c
     tile = tl.program_id(0) // blocks
     image, first_y, first_x, dy, dx = locate(tile, tiles_y, tiles_x, block_h, block_w)

@@ -1,7 +1,7 @@
 """Device functions of depthwise convolutions over channels-last maps, each channel with its own window.
 
-Programs address a map relative to their tile: the first element of a tile has a 64-bit offset, everything
-within reach of the tile a 32-bit one, so a map may hold more than 2 ** 31 elements.
+Programs address a map relative to their tile. The first element of a tile has a 64-bit offset, and elements
+near the tile have 32-bit offsets from it. So a map may have more than 2 ** 31 elements.
 """
 
 import triton
@@ -50,22 +50,22 @@ def window_sum(
     Args:
         source: Pointer to the tile's first token.
         source_stride: Elements from token to token.
-        factor: The same for a map that is multiplied with ``source``, or None.
+        factor: Pointer to the tile's first token in a map that is multiplied with ``source``, or None.
         factor_stride: Elements from token to token.
         weights: Pointer to all filters.
         tap_stride: Elements from tap to tap.
         channel_stride: Elements from channel to channel.
-        frame: Window in which the filters are stored.
+        frame: Window size in which the filters are stored.
         first_y: First row of the tile.
         first_x: First column of the tile.
         dy: (block_n,) rows of the positions relative to ``first_y``.
         dx: (block_n,) columns.
         channels: (block_c,) channels.
-        keep: (block_c,) which of them exist.
+        keep: (block_c,) which of these channels exist.
         height: Rows of the map.
         width: Columns of the map.
-        size: Window that is walked through, the middle of the frame.
-        flip: Whether to turn the filters round, for the gradient of the source.
+        size: Size of the window to sum over, in the middle of the frame.
+        flip: Whether to flip the filters, for the gradient of the source.
     """
     total = tl.zeros([dy.shape[0], channels.shape[0]], tl.float32)
     for ky in range(size):
@@ -102,7 +102,7 @@ def channel_windows(
     heads: tl.constexpr,
     groups: tl.constexpr,
 ):
-    """Window of each channel and offset of its filter among all filters laid one after another.
+    """Window of each channel, and offset of its filter in the concatenation of all filters.
 
     Args:
         channels: (block_c,) channels.
@@ -170,7 +170,7 @@ def window_sums(
     groups: tl.constexpr,
     flip: tl.constexpr,
 ):
-    """``window_sum`` with the largest window of the block; the packed filters of the others hold zeros."""
+    """``window_sum`` with the largest window of the block; smaller packed filters are padded with zeros."""
     largest = largest_window(first_c, channels.shape[0], head_width, windows, heads, groups)
     total = tl.zeros([dy.shape[0], channels.shape[0]], tl.float32)
     for group in tl.static_range(groups):
