@@ -128,7 +128,7 @@ print(config.read_text())
 # - **Freeze** the first stages: `frozen_stages=1` keeps the stem's and the first stage's weights. Only with
 #   pretrained weights: random ones would stay random.
 # - **Layer-wise decay:** early layers, which know edges and textures, learn more slowly than late ones.
-# - **A short schedule** that ends at a learning rate of 0, validated a few times.
+# - **A short schedule** that ends at a learning rate of 0.
 
 # %%
 PRETRAINED = False
