@@ -96,9 +96,8 @@ class Matrix:
             timeout=timeout,  # a machine that is too busy says nothing of the cell: no row then
         )
         if result.returncode:
-            text = ' '.join(
-                result.stderr.split(' hint:')[0].split()
-            )  # hints are longer than reasons
+            # uv's hints are longer than its reasons
+            text = re.split(r'\s+hint: ', ' '.join(result.stderr.split()))[0]
             raise InstallError(text[-300:])
         return result.stdout
 
