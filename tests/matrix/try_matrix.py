@@ -98,7 +98,7 @@ class Matrix:
         if result.returncode:
             # uv's hints are longer than its reasons
             text = re.split(r'\s+hint: ', ' '.join(result.stderr.split()))[0]
-            raise InstallError(text[-300:])
+            raise InstallError(text if len(text) < 300 else f'... {text[-300:].split(" ", 1)[1]}')
         return result.stdout
 
     def _build_wheel(self) -> Path:
