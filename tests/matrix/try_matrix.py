@@ -171,6 +171,8 @@ def main() -> int:
         1 where a cell failed.
     """
     args = parse_args()
+    if not shutil.which('uv'):
+        raise SystemExit('try_matrix.py needs uv on the path: pip install uv')
     cells = args.cells or [
         *(Cell(p, t, line) for t in TORCHES for line in LINES for p in PYTHONS),
         *map(Cell.parse, EXTRA),
