@@ -37,7 +37,7 @@ os.chdir(next(p for p in (here, *here.parents) if (p / 'tools' / 'train.py').is_
 
 # The tests run this file with MMCOAT_TUTORIAL_ITERS=2, on few and smaller pictures.
 FAST = 'MMCOAT_TUTORIAL_ITERS' in os.environ
-ITERS = int(os.environ.get('MMCOAT_TUTORIAL_ITERS', 400))
+ITERS = int(os.environ.get('MMCOAT_TUTORIAL_ITERS', 200))
 SIDE, COUNT = (64, 5) if FAST else (160, 60)
 WORK = Path(os.environ.get('MMCOAT_TUTORIAL_DIR', 'work_dirs/tutorial_coco'))
 

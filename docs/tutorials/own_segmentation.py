@@ -37,7 +37,7 @@ here = Path.cwd()
 os.chdir(next(p for p in (here, *here.parents) if (p / 'tools' / 'train.py').is_file()))
 
 # The tests run this file with MMCOAT_TUTORIAL_ITERS=2, on smaller pictures.
-ITERS = int(os.environ.get('MMCOAT_TUTORIAL_ITERS', 300))
+ITERS = int(os.environ.get('MMCOAT_TUTORIAL_ITERS', 120))
 SIDE = 64 if 'MMCOAT_TUTORIAL_ITERS' in os.environ else 128  # of the pictures
 WORK = Path(os.environ.get('MMCOAT_TUTORIAL_DIR', 'work_dirs/tutorial_segmentation'))
 
@@ -128,7 +128,7 @@ print(config.read_text())
 # - **Freeze** the first stages: `frozen_stages=1` keeps the stem's and the first stage's weights. Only with
 #   pretrained weights: random ones would stay random.
 # - **Layer-wise decay:** early layers, which know edges and textures, learn more slowly than late ones.
-# - **A short schedule** that ends at a learning rate of 0, validated a few times.
+# - **A short schedule** that ends at a learning rate of 0.
 
 # %%
 PRETRAINED = False

@@ -44,12 +44,17 @@ if [ "$what" = onedl ]; then cd "$work"; else cd "$work/source"; fi
 echo "[install] $what:"
 sed 's/^/    /' <<<"$commands"
 start=$SECONDS
-
 set -x
 eval "$commands"
 { set +x; } 2>/dev/null
 echo "[install] $what took $((SECONDS - start)) s"
 cd "$work"
 python -m mmcoat --json >report.json || { cat report.json; exit 1; }
-python -c 'import mmseg.apis, mmdet.apis, mmcoat, torch; mmcoat.CoaT("lite_tiny")(torch.zeros(1, 3, 64, 64))'
+python - <<'END'
+from mmcoat.compat import use_pytorch_ops
+use_pytorch_ops()
+import mmdet.apis, mmseg.apis, torch
+import mmcoat
+mmcoat.CoaT('lite_tiny')(torch.zeros(1, 3, 64, 64))
+END
 echo "[install] $what works"

@@ -30,8 +30,9 @@ def line(row: dict, notes: list[str]) -> str:
     for step in STEPS:
         result = row['steps'].get(step, 'ok')
         if result != 'ok':
-            notes.append(f'{step}: {result}')
-            failures.append(f'{step} ({len(notes)})')
+            note = f'{step}: {result}'
+            notes += [] if note in notes else [note]
+            failures.append(f'{step} ({notes.index(note) + 1})')
     asked = [f'`{pin}`' for pin in pins[0].split('+')] if pins else []
     cells = [
         python,

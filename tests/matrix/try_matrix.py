@@ -96,10 +96,9 @@ class Matrix:
             timeout=timeout,  # a machine that is too busy says nothing of the cell: no row then
         )
         if result.returncode:
-            text = ' '.join(
-                result.stderr.split(' hint:')[0].split()
-            )  # hints are longer than reasons
-            raise InstallError(text[-300:])
+            # uv's hints are longer than its reasons
+            text = re.split(r'\s+hint: ', ' '.join(result.stderr.split()))[0]
+            raise InstallError(text if len(text) < 300 else f'... {text[-300:].split(" ", 1)[1]}')
         return result.stdout
 
     def _build_wheel(self) -> Path:
@@ -172,6 +171,8 @@ def main() -> int:
         1 where a cell failed.
     """
     args = parse_args()
+    if not shutil.which('uv'):
+        raise SystemExit('try_matrix.py needs uv on the path: pip install uv')
     cells = args.cells or [
         *(Cell(p, t, line) for t in TORCHES for line in LINES for p in PYTHONS),
         *map(Cell.parse, EXTRA),
