@@ -140,7 +140,7 @@ test-compiled: $(LINES:%=test-compiled-%)
 	@$(PYTHON) -m venv --clear .venv-onedl/extras
 	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 		.venv-onedl/bin/python -c "$$site" > $$(.venv-onedl/extras/bin/python -c "$$site")/base.pth
-	@.venv-onedl/extras/bin/python $(PIP) install -e '.[export,page,tiff,hub]' playwright scikit-learn
+	@.venv-onedl/extras/bin/python $(PIP) install -e '.[export,page,tiff,hub]' playwright scikit-learn tensorboard
 	@.venv-onedl/extras/bin/python $(PIP) install --no-deps -r tests/extras.txt
 	@touch $@
 
@@ -153,7 +153,7 @@ test-extras: .venv-onedl/extras/.installed chromium
 	@echo '[test] onedl line, extras'
 	@OMP_NUM_THREADS=1 PYTHONPATH=.venv-onedl/classification .venv-onedl/extras/bin/python -m pytest -n $(JOBS) \
 		--dist worksteal -rs tests/export tests/page tests/ops/test_backend.py tests/models/test_smp.py \
-		tests/visualization/test_packages.py
+		tests/visualization/test_packages.py tests/analysis/test_backends.py
 
 # Every command of the two mims, each in a throw-away environment.
 test-mim: $(LINES:%=.venv-%/.installed)
