@@ -64,9 +64,7 @@ def one_line_faults(runner: Runner) -> Iterator[None]:
             raise fault from error
         if fault is None:
             raise
-        advice = (
-            f'checkpoints in {runner.work_dir} are whole; go on with --resume once this is mended'
-        )
+        advice = f'checkpoints in {runner.work_dir} are complete; continue with --resume once this is fixed'
         raise MachineError(f'{fault}; {advice}') from error
 
 
@@ -132,7 +130,8 @@ def _labels(error: BaseException) -> UsageError | None:
     if found is None:
         return None
     return DataError(
-        f'a label map holds class {found[1]}, which num_classes does not have: set num_classes, or mend the '
+        f'a label map holds class {found[1]}, which num_classes does not have: set num_classes, or correct '
+        'the '
         'maps (reduce_zero_label takes 1 from each label)'
     )
 
