@@ -122,7 +122,7 @@ def import_official(root: Path) -> ModuleType:
     path = (root / OFFICIAL_FILE).resolve()
     if not path.is_file():
         raise UnavailableError(
-            f"{root} is no checkout of the paper's repository: it has no {OFFICIAL_FILE}"
+            f"{root} is not a checkout of the paper's repository: it has no {OFFICIAL_FILE}"
         )
     name = f'mmcoat_official_{abs(hash(str(path))):x}'
     if name in sys.modules:

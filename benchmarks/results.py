@@ -147,7 +147,9 @@ class Results:
         except OSError as error:
             raise ResultsError(f'{path} cannot be read: {error.strerror}') from None
         except (json.JSONDecodeError, KeyError, TypeError) as error:
-            raise ResultsError(f'{path} is no results file of this benchmark: {error!r}') from None
+            raise ResultsError(
+                f'{path} is not a results file of this benchmark: {error!r}'
+            ) from None
 
 
 def merge(parts: Sequence[Results]) -> Results:

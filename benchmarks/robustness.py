@@ -77,7 +77,7 @@ def prepare(cfg: Config, args: argparse.Namespace) -> Runner:
         UsageError: The config is not a segmentor, or the checkpoint does not fit.
     """
     if cfg.get('default_scope') != 'mmseg':
-        raise UsageError(f'{args.config} is no config of MMSegmentation')
+        raise UsageError(f'{args.config} is not a config of MMSegmentation')
     cfg.test_evaluator = dict(type='mmcoat.PresentClassIoU', iou_metrics=['mIoU'])
     cfg.load_from, cfg.resume = None, False
     cfg.default_hooks.pop('visualization', None)

@@ -98,8 +98,8 @@ def _classes(contenders: Sequence[Contender]) -> str:
 def _equality(plan: Plan, contenders: Sequence[Contender]) -> str:
     equal, different = compare(contenders)
     init = {
-        'scratch': 'nobody had pretrained weights',
-        'pretrained': "everybody had ImageNet weights, of each backbone's own authors: not the same training",
+        'scratch': 'no config had pretrained weights',
+        'pretrained': "all configs had ImageNet weights, from each backbone's authors: not the same training",
     }[plan.init]
     lines = [f'- Equal: {fact}' for fact in equal_facts(equal)]
     seeds = ', '.join(str(len(c.scores)) for c in contenders)

@@ -49,10 +49,10 @@ def _draw_curve(panel: Any, curve: Curve, weight: float | None, colour: str, nam
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure; folders are made.
+    """Write a figure; missing folders are created.
 
     Raises:
-        UsageError: The ending is none that can be written.
+        UsageError: The file type is not supported.
     """
     path = check_ending(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def check_ending(path: str | Path) -> Path:
     """Return a path that a figure can be written to.
 
     Raises:
-        UsageError: The ending is none that can be written.
+        UsageError: The file type is not supported.
     """
     path = Path(path)
     if path.suffix not in ENDINGS:

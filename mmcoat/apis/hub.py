@@ -68,7 +68,7 @@ def load(source: str | Path) -> tuple[Config, Path, dict[str, Any]]:
         folder = _download(str(source))
     missing = [name for name in (CONFIG, WEIGHTS, META) if not (folder / name).is_file()]
     if missing:
-        raise HubError(f'{source} is no model of mmcoat: {", ".join(missing)} is missing')
+        raise HubError(f'{source} is not a model of mmcoat: {", ".join(missing)} is missing')
     cfg, facts = (_read(folder / name) for name in (CONFIG, META))
     return Config(cfg), folder / WEIGHTS, facts
 

@@ -103,7 +103,7 @@ def convert_deformable_detr(state_dict: dict[str, Any], prefix: str, model: nn.M
     new = {key: mmdet_name(key) or '' for key in inner}
     for key, name in new.items():
         if not name:
-            raise CheckpointError(f'{key!r} is no name of the official Deformable DETR')
+            raise CheckpointError(f'{key!r} is not a name of the official Deformable DETR')
     # the file's backbone may still have its ImageNet classifier
     weights = drop_classifier(keep_columns(merge(inner, new)[0]), model, BACKBONE)
     expected = model.state_dict()

@@ -159,7 +159,7 @@ def _download(url: str, path: Path, sha256: str | None) -> None:
             _verify(part.replace(aside), sha256, f'it came from {url}')
         part.unlink()  # the old part may come from another version of the file: start again
     raise CheckpointError(
-        f'the download of {url} broke off {ATTEMPTS} times ({broken}); run it again, or {remedy}'
+        f'the download of {url} was interrupted {ATTEMPTS} times ({broken}); run it again, or {remedy}'
     )
 
 

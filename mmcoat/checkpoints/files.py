@@ -168,7 +168,7 @@ def find_state_dict(
     weights = {key: value for key, value in inner.items() if isinstance(value, Tensor)}
     for key in weights:
         if not isinstance(key, str):
-            raise CheckpointError(f'{source} is refused: the name {key!r} of a tensor is no text')
+            raise CheckpointError(f'{source} is refused: the name {key!r} of a tensor is not text')
     if weights:
         return weights
     found = f'only {sorted(map(str, inner))[:10]}' if inner else 'it is empty'
@@ -179,7 +179,7 @@ def find_state_dict(
 
 
 def unwrap_in_place(checkpoint: dict[str, Any]) -> None:
-    """Replace ``{'model': weights, 'args': ...}`` by the weights alone; leave everything else as it is.
+    """Replace ``{'model': weights, 'args': ...}`` by the weights alone; do not change anything else.
 
     MMEngine's loaders unwrap 'state_dict' alone, and hand everything else to the model as it is.
     """

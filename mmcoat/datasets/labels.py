@@ -119,7 +119,7 @@ def check_categories(dataset: Mapping[str, Any], classes: Sequence[str]) -> None
         names = [entry['name'] for entry in content['categories']]
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f'{type(error).__name__}: {error}'
-        raise LabelError(f"{path} is no annotation file in COCO's format ({reason})") from None
+        raise LabelError(f"{path} is not an annotation file in COCO's format ({reason})") from None
     lacking = [name for name in classes if name not in names]
     if lacking:
         raise LabelError(f'{path} has no category {_names(lacking)}; it has {_names(names)}')

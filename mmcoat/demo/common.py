@@ -85,7 +85,7 @@ class Demo:
         self.pictures = Path(options.work_dir) / 'pictures'
 
     def draw_data(self) -> None:
-        """Draw the scenes anew in ``data_root``."""
+        """Draw the scenes again in ``data_root``."""
         raise NotImplementedError
 
     def adapt(self, cfg: Config) -> None:

@@ -183,7 +183,8 @@ def _neck(model: nn.Module) -> nn.Module:
 def _whole(model: nn.Module, task: str) -> nn.Module:
     if task == 'detection':
         raise ExportError(
-            'detectors are exported up to their neck: proposals, NMS and RoIAlign are no plain operators; '
+            'detectors are exported up to their neck: proposals, NMS and RoIAlign are not standard '
+            'operators; '
             'take --part neck or --part backbone'
         )
     if task == 'classification':

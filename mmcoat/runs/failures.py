@@ -88,7 +88,7 @@ def _advice(runner: Runner) -> str:
         saved = False
     if not saved:
         return f'no checkpoint in {folder}'
-    return f'checkpoints in {folder} are whole; go on with --resume once this is mended'
+    return f'checkpoints in {folder} are complete; continue with --resume once this is fixed'
 
 
 def explain(error: BaseException) -> UsageError | None:
@@ -155,7 +155,8 @@ def _labels(error: BaseException) -> UsageError | None:
     if found is None:
         return None
     return DataError(
-        f'a label map holds class {found[1]}, which num_classes does not have: set num_classes, or mend the '
+        f'a label map holds class {found[1]}, which num_classes does not have: set num_classes, or correct '
+        'the '
         'maps (reduce_zero_label takes 1 from each label)'
     )
 

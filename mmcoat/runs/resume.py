@@ -61,7 +61,9 @@ def set_resume(cfg: Config, resume: str | None, overwrite: bool = False) -> None
     if resume is None and cfg.get('resume'):
         resume = cfg.get('load_from') or AUTO
     if resume and overwrite:
-        raise ResumeError('--overwrite starts anew and --resume goes on: give one of them')
+        raise ResumeError(
+            '--overwrite starts a new run and --resume continues one: give only one of them'
+        )
     if workdir.is_first_process():
         remove_drafts(cfg.work_dir)
         remove_drafts(folder)

@@ -54,8 +54,8 @@ def refuse_used(folder: Path) -> None:
     found = [path.name for paths in numbered_checkpoints(folder).values() for path in paths]
     if found:
         raise WorkDirError(
-            f'{folder} holds checkpoints of an earlier run ({found[0]}): go on with --resume, choose '
-            'another --work-dir, or start anew with --overwrite, which deletes them'
+            f'{folder} holds checkpoints of an earlier run ({found[0]}): continue with --resume, choose '
+            'another --work-dir, or start a new run with --overwrite, which deletes them'
         )
 
 
@@ -84,7 +84,7 @@ def locked(work_dir: str | Path) -> Iterator[None]:
         lock = _take_lock(folder / _LOCK)
     except (FileExistsError, NotADirectoryError):
         raise WorkDirError(
-            f'--work-dir {folder} is no folder: a file of that name exists'
+            f'--work-dir {folder} is not a folder: a file of that name exists'
         ) from None
     except OSError as error:
         raise WorkDirError(f'--work-dir {folder} cannot be written to: {error.strerror}') from None
@@ -118,7 +118,7 @@ def _remove_if_stale(lock: Path, owner: dict[str, Any]) -> None:
         return  # the other run has just ended
     except (ValueError, TypeError, KeyError):
         raise WorkDirError(
-            f'{lock} is no lock of a training; delete it if none runs there'
+            f'{lock} is not a lock of a training; delete it if none runs there'
         ) from None
     if other['host'] == owner['host']:
         stale = not _is_alive(other['pid'], other.get('started'))

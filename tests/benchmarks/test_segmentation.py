@@ -80,7 +80,7 @@ def test_report(tmp_path):
     assert f'| {CONFIG.stem} | 9.00 | 5.00 | 1.00 (64 x 64) | 12.0 | 1 | 100 | 3.0 |' in text
     assert '| 51.00 ± 1.41 | 40.50 ± 0.71 |' in text
     assert '| sky | 56.00 ± 1.41 | 65.00 ± 0.00 |' in text
-    assert 'nobody had pretrained weights' in text and '`model.neck.in_channels`' in text
+    assert 'no config had pretrained weights' in text and '`model.neck.in_channels`' in text
     assert {path.name for path in pictures} == {
         'score_latency.png', 'score_flops.png', 'learning_curves.png'
     }  # fmt: skip

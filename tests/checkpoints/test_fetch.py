@@ -167,7 +167,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(server, path, fault
     server.faults = [fault] * 2
     began = time.monotonic()
     with pytest.raises(
-        CheckpointError, match=r'broke off 2 times \(only \d+ bytes in 0.3 s'
+        CheckpointError, match=r'was interrupted 2 times \(only \d+ bytes in 0.3 s'
     ) as error:
         fetch_file(server.url(), path, SHA256[:8])
     assert time.monotonic() - began < 5  # the server would go on for 20 s each time
@@ -227,7 +227,7 @@ def test_without_hash_starts_again(server, path):
 def test_broken_too_often_is_kept_and_resumed_by_the_next_call(server, path, monkeypatch):
     server.faults = ['truncated'] * 2
     monkeypatch.setattr(MODULE, 'ATTEMPTS', 2)
-    with pytest.raises(CheckpointError, match='broke off 2 times') as error:
+    with pytest.raises(CheckpointError, match='was interrupted 2 times') as error:
         fetch_file(server.url(), path, SHA256[:8])
     assert server.url() in str(error.value) and str(path) in str(error.value)
     assert not path.exists()

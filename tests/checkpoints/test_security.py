@@ -153,7 +153,7 @@ def test_tar_files_get_no_advice_to_open_them(tmp_path):
         ('stages.0.cls_token', torch.empty(2, device='meta'), 'meta'),
         ('stages.0.cls_token', torch.zeros(1).expand(10**10), 'repeats the few numbers'),
         ('norms.3.weight', torch.zeros(2, dtype=torch.int8), 'int8'),
-        (7, torch.zeros(1), 'the name 7 of a tensor is no text'),
+        (7, torch.zeros(1), 'the name 7 of a tensor is not text'),
     ],
 )
 def test_numbers_that_no_training_leaves(tmp_path, key, value, message):

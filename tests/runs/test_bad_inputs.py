@@ -30,7 +30,7 @@ CASES = {
     'config huge': 'out of memory, asked for',
     'config frozen': 'nothing in the model learns: all its parameters are frozen',
     'config circle': 'cannot be read: RecursionError',
-    'work dir is a file': 'is no folder: a file of that name exists',
+    'work dir is a file': 'is not a folder: a file of that name exists',
     'test work dir is a file': 'File exists',
     'resume bare.pth': 'these are bare weights',
     'launcher slurm': '--launcher slurm needs SLURM_PROCID, SLURM_NTASKS, SLURM_NODELIST',

@@ -72,7 +72,7 @@ def test_used_work_dir(tmp_path):
     log.write_text('')
     with pytest.raises(WorkDirError, match=r'iter_3.pth.*--resume.*--work-dir.*--overwrite'):
         set_resume(config(tmp_path), None)
-    with pytest.raises(ResumeError, match='give one of them'):
+    with pytest.raises(ResumeError, match='give only one of them'):
         set_resume(config(tmp_path), 'auto', overwrite=True)
     assert path.is_file()
     set_resume(config(tmp_path), None, overwrite=True)
@@ -130,7 +130,7 @@ def test_stale_locks(tmp_path, monkeypatch):
     with locked(tmp_path):  # the same job, requeued
         pass
     (tmp_path / '.lock').write_text('')
-    with pytest.raises(WorkDirError, match='is no lock'), locked(tmp_path):
+    with pytest.raises(WorkDirError, match='is not a lock'), locked(tmp_path):
         pass
     assert socket.gethostname() == workdir._myself()['host']
 

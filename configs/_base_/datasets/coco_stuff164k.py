@@ -1,5 +1,6 @@
 # COCO-Stuff 164k, 171 classes, as MMSegmentation's _base_/datasets/coco-stuff164k.py. Expected layout under
-# data_root: images/{train,val}2017/*.jpg    annotations/{train,val}2017/*_labelTrainIds.png
+# data_root:
+#   images/{train,val}2017/*.jpg    annotations/{train,val}2017/*_labelTrainIds.png
 _base_ = './segmentation.py'
 
 dataset_type = 'COCOStuffDataset'

@@ -1,7 +1,7 @@
 # DRIVE: vessels of the retina, 20 + 20 images of 584 x 565, as in MMSegmentation's _base_/datasets/drive.py
 # except for the crop. Its crop of 64 x 64 for U-Net would leave 2 x 2 positions at stride 32, so the crop
 # here is 256 x 256, as in MMSegmentation's HRF. Expected layout under data_root:
-# images/{training,validation}/*.png    annotations/{training,validation}/*_manual1.png
+#   images/{training,validation}/*.png    annotations/{training,validation}/*_manual1.png
 _base_ = './segmentation.py'
 
 dataset_type = 'DRIVEDataset'

@@ -1,6 +1,7 @@
 # The same at 384 x 384. The authors resize the short edge to int(256 / 224 * 384) and crop. timm resizes the
-# whole image to 384 x 384 instead, without keeping its aspect ratio: --cfg-options
-# test_dataloader.dataset.pipeline.1.type=Resize "test_dataloader.dataset.pipeline.1.scale=(384,384)"
+# whole image to 384 x 384 instead, without keeping its aspect ratio:
+#   --cfg-options test_dataloader.dataset.pipeline.1.type=Resize
+#                 "test_dataloader.dataset.pipeline.1.scale=(384,384)"
 _base_ = './imagenet_224.py'
 
 _base_.train_dataloader.dataset.pipeline[1].scale = 384

@@ -1,5 +1,6 @@
 # LoveDA, aerial images of 7 classes, as MMSegmentation's _base_/datasets/loveda.py. The value 0 in label maps
-# is ignored. Expected layout under data_root: img_dir/{train,val}/*.png    ann_dir/{train,val}/*.png
+# is ignored. Expected layout under data_root:
+#   img_dir/{train,val}/*.png    ann_dir/{train,val}/*.png
 _base_ = './segmentation.py'
 
 dataset_type = 'LoveDADataset'

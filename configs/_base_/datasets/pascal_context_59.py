@@ -1,6 +1,6 @@
 # Pascal Context, 59 classes, as MMSegmentation's _base_/datasets/pascal_context_59.py. The value 0 in label
-# maps is the background, which is ignored. Expected layout under data_root: JPEGImages/*.jpg
-# SegmentationClassContext/*.png    ImageSets/SegmentationContext/{train,val}.txt
+# maps is the background, which is ignored. Expected layout under data_root:
+#   JPEGImages/*.jpg    SegmentationClassContext/*.png    ImageSets/SegmentationContext/{train,val}.txt
 _base_ = './segmentation.py'
 
 dataset_type = 'PascalContextDataset59'

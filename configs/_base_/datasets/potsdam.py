@@ -1,6 +1,6 @@
 # ISPRS Potsdam in tiles of 512 x 512, 6 classes, as MMSegmentation's _base_/datasets/potsdam.py. The value 0
-# in label maps is ignored. Expected layout under data_root: img_dir/{train,val}/*.png
-# ann_dir/{train,val}/*.png
+# in label maps is ignored. Expected layout under data_root:
+#   img_dir/{train,val}/*.png    ann_dir/{train,val}/*.png
 _base_ = './segmentation.py'
 
 dataset_type = 'PotsdamDataset'

@@ -1,6 +1,7 @@
 # Pascal VOC 2012 with SBD's augmentation, as MMSegmentation's _base_/datasets/pascal_voc12_aug.py: 21 classes
-# including the background. Expected layout under data_root: JPEGImages/*.jpg    SegmentationClass/*.png
-# SegmentationClassAug/*.png ImageSets/Segmentation/{train,aug,val}.txt
+# including the background. Expected layout under data_root:
+#   JPEGImages/*.jpg    SegmentationClass/*.png    SegmentationClassAug/*.png
+#   ImageSets/Segmentation/{train,aug,val}.txt
 _base_ = './segmentation.py'
 
 dataset_type = 'PascalVOCDataset'

@@ -103,7 +103,7 @@ def _load(file: Path, images: Path) -> tuple[dict[str, list], dict[int, list]]:
     content = read_json(file)
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in KEYS):
         raise PrepareError(
-            f"{file} is no annotation file in COCO's format: it needs {', '.join(KEYS)}"
+            f"{file} is not an annotation file in COCO's format: it needs {', '.join(KEYS)}"
         )
     by_image: dict[int, list] = defaultdict(list)
     try:

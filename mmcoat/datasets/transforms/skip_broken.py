@@ -25,7 +25,7 @@ class SkipBroken:
         self.skipped: dict[str, str] = {}
 
     def __call__(self, results: dict[str, Any]) -> dict[str, Any] | None:
-        """Return ``results`` as they are, or None to leave the image out."""
+        """Return ``results`` unchanged, or None to leave the image out."""
         path = results['img_path']
         if path in self.skipped:
             return None

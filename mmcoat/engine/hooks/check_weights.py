@@ -139,7 +139,7 @@ def _load(
         wrong = name in expected and expected[name].is_floating_point()
         if (wrong or value.dtype in (torch.int8, torch.uint8)) and not value.is_floating_point():
             raise CheckpointError(
-                f'{source} is refused: {name!r} holds {value.dtype}, which are no weights to train with'
+                f'{source} is refused: {name!r} holds {value.dtype}, which cannot be trained'
             )
     missing: list[str] = []
     unexpected: list[str] = []

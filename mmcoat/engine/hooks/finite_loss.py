@@ -75,7 +75,7 @@ class FiniteLossHook(Hook):
 
     def _tell(self, runner: Runner, what: str) -> None:
         last = runner.message_hub.runtime_info.get('last_ckpt') or 'none yet'
-        advice = 'a lower learning rate or clip_grad may help, default_hooks.finite_loss.stop=False goes on'
+        advice = 'a lower learning rate or clip_grad may help, default_hooks.finite_loss.stop=False continues'
         message = f'{what}; last good checkpoint: {last}; {advice}'
         if self.stop:
             raise NonFiniteError(message)

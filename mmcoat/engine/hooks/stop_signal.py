@@ -112,7 +112,7 @@ class StopSignalHook(Hook):
         name = signal.Signals(self.received).name
         saved = f'saved {paths[0]}' if paths else 'nothing saved (no checkpoint hook)'
         print_log(
-            f'{name}: stopped after iteration {step}, {saved}; go on with the same command and --resume',
+            f'{name}: stopped after iteration {step}, {saved}; continue with the same command and --resume',
             logger='current',
             level=logging.WARNING,
         )

@@ -20,7 +20,7 @@ INTERPRETED = os.environ.get('TRITON_INTERPRET', '0') == '1'
 if INTERPRETED:
 
     def wrap_triton(kernel: Any) -> Any:
-        """An interpreted kernel is launched as it is."""
+        """Return an interpreted kernel unchanged; it can be launched directly."""
         return kernel
 else:
     from torch.library import wrap_triton
