@@ -74,7 +74,7 @@ def test_a_training_keeps_its_checkpoint(monkeypatch, capfd, tmp_path, data, fau
     config = segmentation_config(tmp_path, data, iterations=4, more=FAULT.format(fault))
     line = fails(monkeypatch, capfd, 'train', config, '--work-dir', tmp_path / 'run')
     assert message in line
-    assert f'checkpoints in {tmp_path / "run"} are whole; go on with --resume' in line
+    assert f'checkpoints in {tmp_path / "run"} are complete; continue with --resume' in line
     assert read_checkpoint(tmp_path / 'run' / 'iter_2.pth')['meta']['iter'] == 2
 
 
