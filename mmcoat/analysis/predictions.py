@@ -16,10 +16,10 @@ from torch import Tensor
 
 from mmcoat import runs
 from mmcoat.apis import models
+from mmcoat.datasets.labels import check_labels
 from mmcoat.datasets.layout import check_dataset
 from mmcoat.errors import UsageError
 from mmcoat.runs.checks import check_channels, check_modes
-from mmcoat.runs.labels import check_labels
 from mmcoat.visualization.overlays import palette_of
 
 SPLITS = ('test', 'val')

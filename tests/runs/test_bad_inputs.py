@@ -107,7 +107,7 @@ def test_out_of_memory_says_what_still_stands(tmp_path):
         raise MemoryError
     (tmp_path / 'iter_2.pth').write_bytes(b'weights')
     with (
-        pytest.raises(MachineError, match=r'checkpoints in /.* are whole'),
+        pytest.raises(MachineError, match=r'checkpoints in /.* are complete'),
         runs.one_line_faults(runner),
     ):
         raise MemoryError

@@ -92,7 +92,7 @@ def test_the_best_of_a_metric_that_is_not_there(monkeypatch, capfd, tmp_path, da
     config.write_text(f'_base_ = {str(base)!r}\n{more}\n')
     line = fails(monkeypatch, capfd, 'train', config, '--work-dir', tmp_path / 'run')
     assert "save_best='mIuO' is not among the metrics of this evaluation: 'aAcc', 'mIoU', " in line
-    assert 'are whole' in line
+    assert 'are complete' in line
 
 
 def test_a_test(monkeypatch, capfd, tmp_path, data):
@@ -121,4 +121,4 @@ def test_annotations_of_other_images(monkeypatch, capfd, tmp_path, coco):
     config = tmp_path / 'other.py'
     config.write_text(f'_base_ = {str(base)!r}\n{more}\n')
     line = fails(monkeypatch, capfd, 'train', config, '--work-dir', tmp_path / 'run')
-    assert 'CocoMetric fails in the evaluation: ' in line and 'are whole' in line
+    assert 'CocoMetric fails in the evaluation: ' in line and 'are complete' in line

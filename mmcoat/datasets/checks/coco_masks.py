@@ -3,7 +3,7 @@
 from typing import Any
 
 from .findings import Findings
-from .values import is_number
+from .values import are_numbers
 
 EDGE = 1.0  # pixels
 Entry = dict[str, Any]
@@ -49,7 +49,7 @@ def _check_polygons(mask: Any, entry: Entry, image: Entry, found: Findings) -> N
         found.add('polygon_outside', place, f'{left:g}..{right:g} x {top:g}..{bottom:g}, {size}')
         return
     box = entry['bbox']
-    if len(box) != 4 or not all(map(is_number, box)):
+    if len(box) != 4 or not are_numbers(box):
         return  # reported with the boxes
     # labelling tools round, to a pixel or to a hundredth of the object
     slack = max(2 * EDGE, 0.05 * max(right - left, bottom - top))
@@ -67,7 +67,7 @@ def _fault_of_polygon(polygon: Any) -> str:
         return f'{len(polygon)} numbers'
     if len(polygon) % 2:
         return f'{len(polygon)} numbers, an odd count'
-    if not all(map(is_number, polygon)):
+    if not are_numbers(polygon):
         return 'not all are finite numbers'
     return ''
 

@@ -5,7 +5,7 @@ from typing import Any
 from .coco_masks import check_mask
 from .findings import Findings
 from .sources import Source
-from .values import is_number
+from .values import are_numbers
 
 EDGE = 1.0  # pixels by which rounding may move a box over the edge or away from its polygon
 MOST = 0.95  # share of boxes that shows the form of all boxes
@@ -43,7 +43,7 @@ def _fault(entry: Entry, image: Entry) -> tuple[str, str]:
     """Return the worst fault of a box, and its details."""
     box = entry['bbox']
     text = str(box)[:60]
-    if len(box) != 4 or not all(is_number(value) for value in box):
+    if len(box) != 4 or not are_numbers(box):
         return 'box_form', text
     x, y, width, height = box
     if width < 0 or height < 0:
