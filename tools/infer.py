@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--save',
         default='overlay',
-        help='comma-separated: overlay, png (label maps), coco (one file), npz (overlay)',
+        help='comma-separated: overlay, png or tif (label maps), coco (one file), npz (overlay)',
     )
     parser.add_argument('--show', action='store_true', help='open each overlay in a viewer')
     parser.add_argument('--classes', help='comma-separated: keep these only')
