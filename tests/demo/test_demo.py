@@ -28,7 +28,7 @@ def check_what_it_leaves(root: Path, demo: type, layout: str, lines: list[str]) 
     assert sum(name.endswith('.jpg') for name in manifest['files']) == 7
     assert (root / 'run' / demo.config_name).is_file()
     assert (root / 'run' / 'iter_2.pth').stat().st_size > 10_000_000
-    for name in ('scenes.png', 'curves.png'):
+    for name in ('scenes.png', 'curves.png', 'attention.png'):
         pixels = np.asarray(Image.open(root / 'pictures' / name).convert('RGB'))
         assert min(pixels.shape[:2]) > 200
         assert pixels.std() > 10
