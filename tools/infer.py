@@ -82,8 +82,8 @@ def check(args: argparse.Namespace) -> tuple[str, ...]:
     return kinds
 
 
-def find(inputs: list[str]) -> tuple[list[Any], list[Any]]:
-    """Return images and videos; two of one name are refused: the second result would overwrite the first."""
+def find(inputs: list[str], out_dir: str) -> tuple[list[Any], list[Any]]:
+    """Return images and videos; what would be overwritten by a result, its own or another's, is refused."""
     from mmcoat.apis.inputs import find_images
     from mmcoat.apis.video import is_video
 
@@ -94,6 +94,8 @@ def find(inputs: list[str]) -> tuple[list[Any], list[Any]]:
                 f'{seen[path.stem]} and {path} would write the same files: run them into two --out-dir'
             )
         seen[path.stem] = path
+        if path.suffix.lower() == '.png' and path.parent.resolve() == Path(out_dir).resolve():
+            raise UsageError(f'label map and image would both be {path}: take another --out-dir')
     return [p for p in found if not is_video(p)], [p for p in found if is_video(p)]
 
 
@@ -150,7 +152,7 @@ def main() -> int:
     from mmcoat.apis import Inferencer
 
     kinds = check(args)
-    images, videos = find(args.inputs)
+    images, videos = find(args.inputs, args.out_dir)
     inferencer = Inferencer(
         args.config,
         None if args.checkpoint == 'auto' else args.checkpoint,
