@@ -82,7 +82,7 @@ def check(args: argparse.Namespace) -> tuple[str, ...]:
     return kinds
 
 
-def find(inputs: list[str], out_dir: str) -> tuple[list[Any], list[Any]]:
+def find(inputs: list[str], out_dir: str, kinds: tuple[str, ...]) -> tuple[list[Any], list[Any]]:
     """Return images and videos; what would be overwritten by a result, its own or another's, is refused."""
     from mmcoat.apis.inputs import find_images
     from mmcoat.apis.video import is_video
@@ -94,7 +94,8 @@ def find(inputs: list[str], out_dir: str) -> tuple[list[Any], list[Any]]:
                 f'{seen[path.stem]} and {path} would write the same files: run them into two --out-dir'
             )
         seen[path.stem] = path
-        if path.suffix.lower() == '.png' and path.parent.resolve() == Path(out_dir).resolve():
+        same = path.parent.resolve() == Path(out_dir).resolve()
+        if 'png' in kinds and path.suffix.lower() == '.png' and same:
             raise UsageError(f'label map and image would both be {path}: take another --out-dir')
     return [p for p in found if not is_video(p)], [p for p in found if is_video(p)]
 
@@ -152,7 +153,7 @@ def main() -> int:
     from mmcoat.apis import Inferencer
 
     kinds = check(args)
-    images, videos = find(args.inputs, args.out_dir)
+    images, videos = find(args.inputs, args.out_dir, kinds)
     inferencer = Inferencer(
         args.config,
         None if args.checkpoint == 'auto' else args.checkpoint,

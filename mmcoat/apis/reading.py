@@ -35,7 +35,8 @@ class ImageReader:
         self.channels = model.backbone.get('in_channels', 3)
         kind = str(step.get('type', 'LoadImageFromFile')).rsplit('.', 1)[-1]
         self.bands = kind == 'LoadChannels'
-        plain = kind == 'LoadImageFromFile' and step.get('color_type', 'color') == 'color'
+        colour = step.get('color_type', 'color') in ('color', 'color_ignore_orientation')
+        plain = kind == 'LoadImageFromFile' and colour
         self._other = None if plain or self.bands else TRANSFORMS.build(step)
         self._floats = bool(step.get('to_float32'))
 

@@ -9,10 +9,10 @@ from PIL import Image, TiffImagePlugin
 from mmcoat import runs
 from mmcoat.apis import Inferencer
 from mmcoat.apis.georeference import Georeference
-from mmcoat.apis.reading import map_file, release, zeros
+from mmcoat.apis.reading import ImageReader, map_file, release, zeros
 from mmcoat.errors import UsageError
 from mmcoat.visualization.overlays import as_picture
-from tests.helpers import ROOT, run_tool
+from tests.helpers import ROOT, load, run_tool
 
 pytest.importorskip('mmseg')
 from tests.apis.test_inferencer import weights
@@ -148,6 +148,26 @@ def test_many_bands_for_a_model_of_pictures(folder, scene):
         file.write(colour[..., ::-1], photometric='rgb')
         file.write(colour[::2, ::2, ::-1], **overview)
     np.testing.assert_array_equal(read_image(folder / 'overview.tif'), colour)
+
+
+def test_pictures_are_mapped_too(folder, scene):
+    """With the configs' own settings: a colour TIFF stays in its file, and is what OpenCV reads."""
+    tifffile = pytest.importorskip('tifffile')
+    from mmseg.utils import register_all_modules
+
+    register_all_modules()
+    colour = np.random.default_rng(0).integers(0, 255, (64, 80, 3), np.uint8)
+    deep = colour.astype(np.uint16) * 257
+    for name, image in (('colour', colour), ('deep', deep)):
+        tifffile.imwrite(folder / f'{name}.tif', image[..., ::-1], photometric='rgb')
+    for config in ('fpn_coat_lite_s_ade20k.py', 'fpn_coat_lite_s_own.py'):
+        read = ImageReader(load(config))
+        mapped = read(folder / 'colour.tif', mapped=True)
+        assert mapped.base is not None and isinstance(mapped, np.memmap)
+        for image in (mapped, read(folder / 'colour.tif'), read(folder / 'deep.tif', mapped=True)):
+            np.testing.assert_array_equal(image, colour)
+        with pytest.raises(UsageError, match=r'has 5 channels, the config reads pictures of 3'):
+            read(scene)
 
 
 def test_pictures_of_bands():
