@@ -107,6 +107,19 @@ def test_detection_gives_the_metrics_back(tmp_path):
     assert notes == ['Average Precision: a table\n']
 
 
+def test_detection_looks_at_an_object(tmp_path):
+    demo = DetectionDemo(DetectionOptions(work_dir=str(tmp_path), train_images=1, val_images=6))
+    demo.draw_data()
+    assert demo.example().is_file()
+    text = (tmp_path / 'data' / 'annotations' / 'instances_val2017.json').read_text()
+    content = json.loads(text)
+    [image] = [i for i in content['images'] if i['file_name'] == demo.example().name]
+    boxes = [a['bbox'] for a in content['annotations'] if a['image_id'] == image['id']]
+    x, y = demo.pixel()
+    assert boxes and 0 <= x < image['width'] and 0 <= y < image['height']
+    assert any(b[0] <= x <= b[0] + b[2] and b[1] <= y <= b[1] + b[3] for b in boxes)
+
+
 @pytest.mark.parametrize('name', DEMOS)
 def test_overrides_no_more_than_they_say(name, tmp_path):
     demo_class, options = DEMOS[name]
