@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--save',
         default='overlay',
-        help='comma-separated: overlay, png (label maps), coco (one file), npz (overlay)',
+        help='comma-separated: overlay, png or tif (label maps), coco (one file), npz (overlay)',
     )
     parser.add_argument('--show', action='store_true', help='open each overlay in a viewer')
     parser.add_argument('--classes', help='comma-separated: keep these only')
@@ -82,8 +82,8 @@ def check(args: argparse.Namespace) -> tuple[str, ...]:
     return kinds
 
 
-def find(inputs: list[str]) -> tuple[list[Any], list[Any]]:
-    """Return images and videos; refuse equal names, because their results would be the same files."""
+def find(inputs: list[str], out_dir: str, kinds: tuple[str, ...]) -> tuple[list[Any], list[Any]]:
+    """Return images and videos; refuse results that would overwrite an input or each other."""
     from mmcoat.apis.inputs import find_images
     from mmcoat.apis.video import is_video
 
@@ -94,6 +94,9 @@ def find(inputs: list[str]) -> tuple[list[Any], list[Any]]:
                 f'{seen[path.stem]} and {path} would write the same files: run them into two --out-dir'
             )
         seen[path.stem] = path
+        same = path.parent.resolve() == Path(out_dir).resolve()
+        if 'png' in kinds and path.suffix.lower() == '.png' and same:
+            raise UsageError(f'label map and image would both be {path}: take another --out-dir')
     return [p for p in found if not is_video(p)], [p for p in found if is_video(p)]
 
 
@@ -152,7 +155,7 @@ def main() -> int:
 
     bound_kernel_caches()  # a folder may hold images of a thousand sizes
     kinds = check(args)
-    images, videos = find(args.inputs)
+    images, videos = find(args.inputs, args.out_dir, kinds)
     inferencer = Inferencer(
         args.config,
         None if args.checkpoint == 'auto' else args.checkpoint,

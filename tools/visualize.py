@@ -8,8 +8,6 @@ the middle of the image, and the predicted class.
 import argparse
 import sys
 
-import numpy as np
-
 from mmcoat import cli
 from mmcoat.errors import UsageError
 
@@ -59,7 +57,8 @@ def main() -> None:
     args = parse_args()
     pixel, kinds = parse_pixel(args.pixel), args.what.split(',')
     from mmcoat.apis import models
-    from mmcoat.apis.inputs import find_images, name_of, read_image
+    from mmcoat.apis.inputs import find_images, name_of
+    from mmcoat.apis.reading import ImageReader
     from mmcoat.visualization.look import Wish, check_kinds, look
     from mmcoat.visualization.subject import prepare
 
@@ -67,7 +66,6 @@ def main() -> None:
     sources = find_images(args.image)
     if len(sources) != 1:
         raise UsageError(f'give one image; {args.image} has {len(sources)}')
-    image = read_image(sources[0])
     cfg, checkpoint = models.find(
         args.config, None if args.checkpoint == 'auto' else args.checkpoint
     )
@@ -75,8 +73,8 @@ def main() -> None:
         raise UsageError(f'{args.config} needs a checkpoint: only published names have their own')
     model, meta = models.build(cfg, checkpoint)
     model.to(models.choose_device(args.device))
-    if models.reads_float(cfg):
-        image = image.astype(np.float32)
+    read = ImageReader(cfg)
+    image = read.for_pipeline(read(sources[0]))
     view = prepare(model, models.pipeline(cfg), image)
     wish = Wish(args.stage, args.block, pixel, args.class_name, tuple(meta.get('classes') or ()))
     for kind in kinds:

@@ -19,7 +19,9 @@ from mmcoat.errors import UsageError
 from mmcoat.visualization.overlays import palette_of
 
 from . import hub, models, slices
-from .inputs import ImageError, Source, find_images, name_of, read_image
+from .georeference import Georeference
+from .inputs import ImageError, Source, find_images, name_of
+from .reading import ImageReader
 from .results import ClassificationResult, DetectionResult, Result, SegmentationResult
 from .tiles import TilePlan, segment_tiles
 from .video import VideoReader, VideoWriter
@@ -78,7 +80,7 @@ class Inferencer:
         self.transforms = models.pipeline(cfg)
         self.classes = tuple(meta.get('classes') or ())
         self.palette = palette_of(meta.get('palette'), len(self.classes))
-        self._float = models.reads_float(cfg)
+        self.read = ImageReader(cfg)
         print_log(f'{self.task} on {self.device} in {self.precision}', logger='current')
 
     def __call__(
@@ -87,7 +89,8 @@ class Inferencer:
         """Return one result per image.
 
         Args:
-            inputs: An image (H, W, 3) in BGR, a path, a folder, a pattern, or a list of these.
+            inputs: An image (H, W, 3) in BGR, a path, a folder, a pattern, or a list of these. A config whose
+                pipeline begins with ``mmcoat.LoadChannels`` takes any number of channels and any range.
             batch_size: Number of images that run together. After the pipeline they must have the same size,
                 or the config's preprocessor must pad them.
             tiles: Work in tiles of this height and width. Segmentation keeps the image's own resolution and
@@ -95,7 +98,7 @@ class Inferencer:
                 pipeline, and joins objects across seams.
 
         Raises:
-            ImageError: An image is missing or cannot be read.
+            ImageError: An image is missing, cannot be read, or has other channels than the model takes.
         """
         return list(self.iterate(inputs, batch_size, tiles))
 
@@ -121,34 +124,48 @@ class Inferencer:
             raise UsageError(
                 'tiles are for segmentation and detection, this is a config of classification'
             )
-        images = self._read(find_images(inputs), 2 * batch_size, on_error)
         if tiles is not None:
-            for name, image in images:
-                run = self._segment_tiles if self.task == 'segmentation' else self._detect_tiles
-                yield run(name, image, tiles)
+            run = self._segment_tiles if self.task == 'segmentation' else self._detect_tiles
+            # one at a time: they are large
+            for name, image, place in self._read(find_images(inputs), 1, on_error, mapped=True):
+                result: Result = run(name, image, tiles)
+                del image
+                result.place = place
+                yield result
+                del result
             return
+        images = self._read(find_images(inputs), 2 * batch_size, on_error)
         while batch := list(islice(images, batch_size)):
-            yield from self._infer(batch)
+            results = self._infer([(name, image) for name, image, _ in batch])
+            for result, (_, _, place) in zip(results, batch, strict=True):
+                result.place = place
+                yield result
 
     def _read(
-        self, sources: list[Source], ahead: int, on_error: Callable | None
-    ) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield names and images; read up to ``ahead`` images in advance."""
+        self, sources: list[Source], ahead: int, on_error: Callable | None, mapped: bool = False
+    ) -> Iterator[tuple[str, np.ndarray, Georeference | None]]:
+        """Yield names, images and their georeferences; read up to ``ahead`` images in advance."""
         with ThreadPoolExecutor(max_workers=2) as pool:
-            waiting: list[tuple[str, Future]] = []
+            waiting: list[tuple[Source, str, Future]] = []
             rest = enumerate(sources)
             while True:
                 for index, source in islice(rest, ahead - len(waiting)):
-                    waiting.append((name_of(source, index), pool.submit(read_image, source)))
+                    future = pool.submit(self.read, source, mapped)
+                    waiting.append((source, name_of(source, index), future))
                 if not waiting:
                     return
-                name, future = waiting.pop(0)
+                source, name, future = waiting.pop(0)
                 try:
-                    yield name, future.result()
+                    image = future.result()
                 except ImageError as error:
                     if on_error is None:
                         raise
                     on_error(error)
+                    continue
+                place = None if isinstance(source, np.ndarray) else Georeference.of(source)
+                del future
+                yield name, image, place
+                del image
 
     def _infer(self, batch: list[tuple[str, np.ndarray]]) -> list[Result]:
         data = pseudo_collate([self._prepare(image) for _, image in batch])
@@ -158,14 +175,14 @@ class Inferencer:
 
     def _prepare(self, image: np.ndarray) -> dict:
         shape = image.shape[:2]
-        item = dict(img=image.astype(np.float32) if self._float else image, img_path='', img_id=0)
+        item = dict(img=self.read.for_pipeline(image), img_path='', img_id=0)
         item.update(img_shape=shape, ori_shape=shape, height=shape[0], width=shape[1])
         for transform in self.transforms:
             item = transform(item)
         return item
 
     def _result(self, name: str, image: np.ndarray, sample: Any) -> Result:
-        shared = (name, np.ascontiguousarray(image[..., ::-1]), self.classes, self.palette)
+        shared = (name, np.ascontiguousarray(_shown(image)), self.classes, self.palette)
         if self.task == 'segmentation':
             labels = sample.pred_sem_seg.data[0].cpu().numpy()
             kind = np.uint8 if len(self.classes) <= 256 else np.uint16
@@ -201,7 +218,12 @@ class Inferencer:
 
         Raises:
             ImageError: The video is missing or cannot be read.
+            UsageError: The model takes other than three channels.
         """
+        if self.read.channels != 3:
+            raise UsageError(
+                f'videos have 3 channels, the model takes {self.read.channels}: take images'
+            )
         frames, done = VideoReader(source), 0
         images = ((f'frame_{i:06d}', frame) for i, frame in enumerate(frames))
         with VideoWriter(target, frames.fps) as writer:
@@ -271,7 +293,7 @@ class Inferencer:
         """Return the label map of an image of any size, (H, W); memory is limited to a row of tiles.
 
         Args:
-            image: (H, W, 3) in BGR, uint8; may be a memory map.
+            image: (H, W, channels), three channels in BGR; may be a memory map.
             tiles: Height and width of the tiles; they overlap by a quarter.
             labels: Array for the label map, for example a memory map; None creates one.
             progress: Called with (tiles done, tiles in all).
@@ -282,7 +304,7 @@ class Inferencer:
     def _segment_tiles(self, name: str, image: np.ndarray, tiles: Any) -> SegmentationResult:
         labels = self.segment_tiles(image, tiles)
         # a view, so that large images are not copied
-        return SegmentationResult(name, image[..., ::-1], self.classes, self.palette, labels)
+        return SegmentationResult(name, _shown(image), self.classes, self.palette, labels)
 
     def _detect_tiles(self, name: str, image: np.ndarray, tiles: Any) -> DetectionResult:
         parts = [((0, 0), image), *slices.cut(image, _plan(tiles).tile)]
@@ -291,7 +313,7 @@ class Inferencer:
             one = cast(DetectionResult, self._infer([(name, part)])[0])
             found.append(slices.Detections(one.boxes, one.scores, one.labels, one.masks, origin))
         all_of = slices.join(found, image.shape[:2])
-        shared = (name, np.ascontiguousarray(image[..., ::-1]), self.classes, self.palette)
+        shared = (name, np.ascontiguousarray(_shown(image)), self.classes, self.palette)
         return DetectionResult(*shared, all_of.boxes, all_of.scores, all_of.labels, all_of.masks)
 
     def _tile_scores(self, tile: np.ndarray) -> Tensor:
@@ -303,6 +325,7 @@ class Inferencer:
         sizes = dict(
             img_shape=(height, width), ori_shape=(height, width), pad_shape=(height, width)
         )
+        tile = self.read.for_pipeline(tile)
         image = torch.from_numpy(np.ascontiguousarray(tile.transpose(2, 0, 1)))
         data = dict(inputs=[image], data_samples=[SegDataSample(metainfo=sizes)])
         with torch.inference_mode(), models.autocast(self.precision, self.device):
@@ -311,6 +334,11 @@ class Inferencer:
             metas = [dict(sizes, img_shape=padded, pad_shape=padded, padding_size=[0] * 4)]
             scores = self.model.encode_decode(data['inputs'], metas)
         return scores[0, :, :height, :width]
+
+
+def _shown(image: np.ndarray) -> np.ndarray:
+    """Return an image as results hold it: three channels in RGB, others as they are."""
+    return image[..., ::-1] if image.shape[2] == 3 else image
 
 
 def _plan(tiles: int | tuple[int, int]) -> TilePlan:

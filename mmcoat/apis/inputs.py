@@ -8,14 +8,12 @@ from typing import Any, TypeAlias
 import cv2
 import numpy as np
 
-from mmcoat.errors import UsageError
+from mmcoat.datasets.images import ImageError
+
+from . import tiff
 
 SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.tif', '.tiff', '.webp')
 Source: TypeAlias = str | Path | np.ndarray
-
-
-class ImageError(UsageError):
-    """An image is missing or cannot be read; the message is one line that names it."""
 
 
 def find_images(inputs: Any) -> list[Source]:
@@ -40,7 +38,8 @@ def find_images(inputs: Any) -> list[Source]:
 def _expand(source: str | Path) -> Iterator[Path]:
     path = Path(source).expanduser()
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if _is_image(p))
+        files = sorted(path.iterdir())
+        found = [p for p in files if _is_image(p)] or [p for p in files if p.suffix == '.npy']
         if not found:
             raise ImageError(f'folder {path} has no image ({", ".join(SUFFIXES)})')
         yield from found
@@ -63,6 +62,8 @@ def _is_image(path: Path) -> bool:
 def read_image(source: Source) -> np.ndarray:
     """Return an image as (H, W, 3) uint8 in BGR; grey images are repeated, EXIF rotation is ignored.
 
+    OpenCV reduces 16 bits to 8, as it does for MMCV's ``LoadImageFromFile`` in training.
+
     MMCV's pipelines rotate images by their EXIF entry, but not the label maps. Here pixels keep their
     positions in the file, so that results fit the file.
 
@@ -77,6 +78,7 @@ def read_image(source: Source) -> np.ndarray:
                 f'an array must be (H, W, channels) of uint8, got {source.dtype} {source.shape}'
             )
         return source
+    _check_bands(Path(source))
     try:
         data = np.fromfile(source, np.uint8)
     except OSError as error:
@@ -86,6 +88,16 @@ def read_image(source: Source) -> np.ndarray:
     if image is None:
         raise ImageError(f'image {source} is damaged, or of a format that OpenCV does not read')
     return image
+
+
+def _check_bands(path: Path) -> None:
+    """Refuse a TIFF of many bands, of which OpenCV would take the first ones."""
+    channels = tiff.count_channels(path) if path.suffix.lower() in tiff.SUFFIXES else None
+    if channels is not None and (channels == 2 or channels > 4):
+        raise ImageError(
+            f'image {path} has {channels} channels, the config reads pictures of 3; one whose pipeline '
+            'begins with mmcoat.LoadChannels takes others'
+        )
 
 
 def name_of(source: Source, index: int) -> str:

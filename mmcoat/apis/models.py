@@ -120,13 +120,23 @@ def pipeline(cfg: Config) -> list[Any]:
     Raises:
         UsageError: The config has no test pipeline.
     """
+    return [TRANSFORMS.build(step) for step in _without_loading(_test_steps(cfg))]
+
+
+def reading_step(cfg: Config) -> dict:
+    """Return the settings of the transform that reads images in the test pipeline; empty where none does."""
+    first: dict = next(iter(_test_steps(cfg)), {})
+    return first if 'LoadAnnotations' not in str(first.get('type', 'LoadAnnotations')) else {}
+
+
+def _test_steps(cfg: Config) -> list:
     steps = cfg.get('test_pipeline')
     for dataset in runs.datasets(cfg, ('test', 'val')):
         steps = dataset.pipeline
         break
     if not steps:
         raise UsageError('the config has no test_pipeline')
-    return [TRANSFORMS.build(step) for step in _without_loading(steps)]
+    return steps
 
 
 def _without_loading(steps: list) -> list:
@@ -145,10 +155,7 @@ def _without_loading(steps: list) -> list:
 
 def reads_float(cfg: Config) -> bool:
     """Return whether the config's pipeline converts images to float32 when it reads them."""
-    steps = next(
-        (d.pipeline for d in runs.datasets(cfg, ('test', 'val'))), cfg.get('test_pipeline', [])
-    )
-    return any(step.get('to_float32') for step in steps)
+    return bool(reading_step(cfg).get('to_float32'))
 
 
 def choose_device(device: str) -> torch.device:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,9 +11,12 @@ import numpy as np
 from PIL import Image
 
 from mmcoat.errors import UsageError
-from mmcoat.visualization.overlays import beside_legend, draw_instances, draw_label_map
+from mmcoat.visualization.overlays import as_picture, beside_legend, draw_instances, draw_label_map
 
-KINDS = ('overlay', 'png', 'coco', 'npz')
+from .georeference import Georeference, write_tiff
+from .reading import release, zeros
+
+KINDS = ('overlay', 'png', 'tif', 'coco', 'npz')
 IGNORED = 255  # the label of pixels of no class, as in MMSegmentation
 MOST_DRAWN = 16_000_000  # pixels of an overlay
 
@@ -24,15 +27,17 @@ class Result:
 
     Attributes:
         name: Stem under which files are saved.
-        image: The image, (H, W, 3) RGB, uint8.
+        image: The image, (H, W, 3) RGB, uint8; of a model that takes other channels, as it was read.
         classes: Names of the classes.
         palette: Their colours, (classes, 3) uint8.
+        place: Where the image lies on the earth, if its file says so.
     """
 
     name: str
     image: np.ndarray
     classes: tuple[str, ...]
     palette: np.ndarray
+    place: Georeference | None = field(default=None, kw_only=True)
 
     kinds: ClassVar[tuple[str, ...]] = ('overlay', 'npz')  # files that this task can write
 
@@ -74,8 +79,9 @@ class Result:
 
         Args:
             folder: Made where it is missing.
-            kinds: ``'overlay'`` (NAME_overlay.png), ``'png'`` (the label map NAME.png, segmentation) and
-                ``'npz'`` (NAME.npz, all fields); ``'coco'`` is one file for all images, see ``to_coco``.
+            kinds: ``'overlay'`` (NAME_overlay.png), ``'png'`` and ``'tif'`` (the label map of a segmentation,
+                NAME.png and NAME_labels.tif) and ``'npz'`` (NAME.npz, all fields); ``'coco'`` is one file for
+                all images, see ``to_coco``.
             opacity: Of the colours in the overlay.
 
         Raises:
@@ -94,12 +100,18 @@ class Result:
             Image.fromarray(self.plot(opacity)).save(written[-1])
         if 'png' in kinds:
             written.append(self.to_png(folder / f'{self.name}.png'))
+        if 'tif' in kinds:
+            written.append(self.to_tiff(folder / f'{self.name}_labels.tif'))
         if 'npz' in kinds:
             written.append(folder / f'{self.name}.npz')
             np.savez_compressed(written[-1], **self.arrays())
         return written
 
     def to_png(self, path: str | Path) -> Path:
+        """Write the label map; only segmentation has one."""
+        raise UsageError(f'{type(self).__name__} has no label map')
+
+    def to_tiff(self, path: str | Path) -> Path:
         """Write the label map; only segmentation has one."""
         raise UsageError(f'{type(self).__name__} has no label map')
 
@@ -118,31 +130,45 @@ class SegmentationResult(Result):
 
     label_map: np.ndarray
 
-    kinds: ClassVar[tuple[str, ...]] = ('overlay', 'png', 'npz')
+    kinds: ClassVar[tuple[str, ...]] = ('overlay', 'png', 'tif', 'npz')
 
     def plot(self, opacity: float = 0.5, legend: bool = True) -> np.ndarray:
         """Return the image under its coloured label map; images above 16 megapixels are drawn smaller."""
         step = math.isqrt((self.label_map.size - 1) // MOST_DRAWN) + 1
-        image = np.ascontiguousarray(self.image[::step, ::step])
+        image = as_picture(self.image[::step, ::step])
+        release(self.image)
         labels = np.ascontiguousarray(self.label_map[::step, ::step])
         return draw_label_map(image, labels, self.classes, self.palette, opacity, legend=legend)
 
     def _only(self, wanted: list[int]) -> 'SegmentationResult':
-        kept, kind = np.isin(self.label_map, wanted), self.label_map.dtype
-        return replace(self, label_map=np.where(kept, self.label_map, IGNORED).astype(kind))
+        table = np.full(2 ** (8 * self.label_map.itemsize), IGNORED, self.label_map.dtype)
+        table[wanted] = wanted
+        kept = zeros(self.label_map.shape, self.label_map.dtype)
+        for row, labels in zip(kept, self.label_map, strict=True):
+            row[:] = table[labels]
+        return replace(self, label_map=kept)
 
     def arrays(self) -> dict[str, np.ndarray]:
         return dict(label_map=self.label_map, classes=np.array(self.classes))
 
     def to_png(self, path: str | Path) -> Path:
-        """Write the label map as a PNG whose pixels are the class indices, coloured by its palette."""
+        """Write the label map as a PNG whose pixels are the class indices, coloured by its palette.
+
+        Where the image's place is known, a world file (``.pgw``) is written beside it.
+        """
         if self.label_map.dtype == np.uint8:
             picture = Image.fromarray(self.label_map, mode='P')
             picture.putpalette(self.palette.tobytes())
         else:
             picture = Image.fromarray(self.label_map)
         picture.save(path)
+        if self.place is not None:
+            self.place.write_world(path)
         return Path(path)
+
+    def to_tiff(self, path: str | Path) -> Path:
+        """Write the label map as a compressed, coloured TIFF, with the image's place and coordinates."""
+        return write_tiff(path, self.label_map, self.palette, self.place)
 
 
 @dataclass
@@ -165,7 +191,7 @@ class DetectionResult(Result):
 
     def plot(self, opacity: float = 0.5, legend: bool = True) -> np.ndarray:
         fields = (self.boxes, self.labels, self.scores, self.masks)
-        return draw_instances(self.image, *fields, self.classes, self.palette, opacity)
+        return draw_instances(as_picture(self.image), *fields, self.classes, self.palette, opacity)
 
     def _only(self, wanted: list[int]) -> 'DetectionResult':
         kept = np.isin(self.labels, wanted)
@@ -238,7 +264,8 @@ class ClassificationResult(Result):
     def plot(self, opacity: float = 0.5, legend: bool = True) -> np.ndarray:
         colours = {name: tuple(self.palette[i].tolist()) for i, name in enumerate(self.classes)}
         return beside_legend(
-            self.image, [(f'{name}  {score:.1%}', colours[name]) for name, score in self.top()]
+            as_picture(self.image),
+            [(f'{name}  {score:.1%}', colours[name]) for name, score in self.top()],
         )
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -2,7 +2,8 @@
 
 Tiles overlap, and neighbours are blended in the middle of the overlap with cosine weights that add up to one,
 so there are no hard edges. A label is set as soon as all tiles with its pixel are done, so that scores never
-exist for the whole image.
+exist for the whole image. The seam below a row of tiles is kept in half precision, as differences to each
+pixel's best class: small differences, which decide a label, lose least.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor
 
 from mmcoat.errors import UsageError
+
+from .reading import release, zeros
 
 
 @dataclass(frozen=True)
@@ -108,27 +111,29 @@ def segment_tiles(
     height, width = image.shape[:2]
     rows, columns = plan.spans(height, 0), plan.spans(width, 1)
     total, done = len(rows) * len(columns), 0
-    above: Tensor | None = (
-        None  # scores that the row above leaves at its lower seam, (classes, overlap, W)
-    )
-    for row in rows:
-        below, left = None, None
+    seam: Tensor | None = None  # what a row leaves to the next: (classes, overlap, W)
+    for number, row in enumerate(rows):
+        left = None
         for column in columns:
             scores = _weighted(predict, image, row, column)
             if labels is None:
-                labels = np.zeros((height, width), np.uint8 if len(scores) <= 256 else np.uint16)
-            if above is not None:
-                _add_above(scores, above, row, column)
+                labels = zeros((height, width), np.uint8 if len(scores) <= 256 else np.uint16)
+            if seam is None:
+                seam = _empty_seam(scores, plan.overlap if len(rows) > 1 else 0, width)
+            if number:
+                _add_above(scores, seam, row, column)
             if left is not None:
                 scores[:, :, : left.shape[2]] += left
             if row.fade_out:
-                below = _keep_below(below, scores, row, column, width)
+                seam[:, :, column.low : column.high] = scores[:, scores.shape[1] - row.fade_out :]
             left = scores[:, :, scores.shape[2] - column.fade_out :].clone()
             _decide(labels, scores, row, column)
+            del scores
             done += 1
             if progress is not None:
                 progress(done, total)
-        above = below
+        release(image)
+        release(labels)
     return labels
 
 
@@ -141,30 +146,23 @@ def _weighted(predict: Callable, image: np.ndarray, row: Span, column: Span) -> 
         row.low - row.start : row.high - row.start,
         column.low - column.start : column.high - column.start,
     ]
-    window = np.outer(row.window(), column.window())
-    return scores * torch.from_numpy(window)
+    # the differences decide the labels; of one class, the sign does
+    scores = scores - (scores.amax(0, keepdim=True) if len(scores) > 1 else 0.0)
+    return scores.mul_(torch.from_numpy(np.outer(row.window(), column.window())))
 
 
-def _own_columns(scores: Tensor, column: Span) -> tuple[slice, slice]:
-    """Return the columns that no earlier tile of the row has written: in ``scores``, and in the image."""
+def _empty_seam(scores: Tensor, overlap: int, width: int) -> Tensor:
+    kind = torch.float16 if len(scores) > 1 else torch.float32
+    return torch.zeros(len(scores), overlap, width, dtype=kind)
+
+
+def _add_above(scores: Tensor, seam: Tensor, row: Span, column: Span) -> None:
+    """Add the scores of the row above; the tile on the left has already added those at the left seam.
+
+    A tile writes its own part of the seam after this, and no later tile of the row reads there.
+    """
     first = column.fade_in
-    return slice(first, scores.shape[2]), slice(column.low + first, column.high)
-
-
-def _add_above(scores: Tensor, above: Tensor, row: Span, column: Span) -> None:
-    """Add the scores of the row above; the tile on the left has already added those at the left seam."""
-    inner, outer = _own_columns(scores, column)
-    scores[:, : row.fade_in, inner] += above[:, :, outer]
-
-
-def _keep_below(
-    below: Tensor | None, scores: Tensor, row: Span, column: Span, width: int
-) -> Tensor:
-    """Keep the scores at the lower seam; the next tile writes those at the right seam again, complete."""
-    if below is None:
-        below = scores.new_zeros(len(scores), row.fade_out, width)
-    below[:, :, column.low : column.high] = scores[:, scores.shape[1] - row.fade_out :]
-    return below
+    scores[:, : row.fade_in, first:] += seam[:, :, column.low + first : column.high]
 
 
 def _decide(labels: np.ndarray, scores: Tensor, row: Span, column: Span) -> None:

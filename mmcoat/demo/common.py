@@ -22,7 +22,7 @@ from mmengine.runner import Runner
 from mmcoat import runs
 from mmcoat.errors import UsageError
 
-from .pictures import draw_curves
+from .pictures import draw_attention, draw_curves
 
 
 @dataclass
@@ -104,6 +104,10 @@ class Demo:
         """Return an image with objects that was not in the training."""
         raise NotImplementedError
 
+    def pixel(self) -> tuple[int, int] | None:
+        """Return the pixel (x, y) of the example whose attention is drawn; None for the middle."""
+        return None
+
     def config(self) -> Config:
         """Return the real config with data root, sizes, batch, schedule and weights overridden."""
         options, iterations = self.options, self.options.iterations
@@ -153,12 +157,13 @@ def run_demo(demo: Demo) -> dict[str, float]:
     say('[3/4] Evaluating on scenes that the training has not seen')
     scores = demo.evaluate(runner)
     say('[4/4] Drawing')
-    pictures = demo.pictures / 'scenes.png', demo.pictures / 'curves.png'
+    pictures = [demo.pictures / f'{name}.png' for name in ('scenes', 'curves', 'attention')]
     demo.draw_scenes(runner, pictures[0])
     draw_curves(history.losses, history.scores, pictures[1])
+    draw_attention(runner, demo.example(), demo.pixel(), pictures[2])
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
     say(f'{demo.summary(scores)}; took {minutes} min {seconds} s')
-    say(f'Pictures: {pictures[0]} and {pictures[1]}')
+    say(f'Pictures: {pictures[0]}, {pictures[1]} and {pictures[2]}')
     say(f'Its model on one image:\n{demo.use()}')
     return scores
 

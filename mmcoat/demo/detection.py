@@ -97,8 +97,21 @@ class DetectionDemo(Demo):
         return f'{found} on {self.options.val_images} unseen scenes'
 
     def example(self) -> Path:
+        return self.data_root / 'val2017' / self._example()[0]['file_name']
+
+    def pixel(self) -> tuple[int, int] | None:
+        """Return the middle of an object of the example."""
+        boxes = self._example()[1]
+        if not boxes:
+            return None
+        x, y, width, height = boxes[0]
+        return int(x + width / 2), int(y + height / 2)
+
+    def _example(self) -> tuple[dict, list]:
+        """Return the first image with an object, else the first one, and its boxes (x, y, w, h)."""
         text = (self.data_root / 'annotations' / 'instances_val2017.json').read_text()
         content = json.loads(text)
         shown = {annotation['image_id'] for annotation in content['annotations']}
-        images = sorted(content['images'], key=lambda image: image['id'] not in shown)
-        return self.data_root / 'val2017' / images[0]['file_name']
+        image = min(content['images'], key=lambda image: image['id'] not in shown)
+        boxes = [a['bbox'] for a in content['annotations'] if a['image_id'] == image['id']]
+        return image, boxes

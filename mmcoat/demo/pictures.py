@@ -13,7 +13,11 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 from matplotlib.patches import Patch, Rectangle
 
+from mmcoat.apis import models
+from mmcoat.apis.inputs import read_image
 from mmcoat.datasets.synthetic import OBJECT_CLASSES
+from mmcoat.visualization.look import Wish, look
+from mmcoat.visualization.subject import prepare
 
 IGNORED = (255, 255, 255)
 SCORE_THRESHOLD = 0.5
@@ -165,6 +169,24 @@ def _draw(axis: plt.Axes, image: np.ndarray, objects: list[Found], title: str) -
 
 
 # ---------------------------------------------------------------------- both
+
+
+def draw_attention(
+    runner: Runner, image: Path, pixel: tuple[int, int] | None, path: Path, stage: int = 1
+) -> None:
+    """Draw where a pixel of an image looks, head by head, as ``tools/visualize.py`` does.
+
+    Args:
+        runner: Its model and its test pipeline are used.
+        image: The image's file.
+        pixel: x and y, or None for the middle.
+        path: Of the picture.
+        stage: Scale, from 0; of the demos' small images the last ones have a few positions only.
+    """
+    model = runner.model.eval()
+    view = prepare(model, models.pipeline(runner.cfg), read_image(image))
+    seen = look(model, view, 'attention', Wish(stage=stage, pixel=pixel))
+    _save(seen.figure, path)
 
 
 @torch.no_grad()

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from mmengine.config import Config
 
 from mmcoat.apis import models
-from mmcoat.apis.inputs import find_images, read_image
+from mmcoat.apis.inputs import find_images
+from mmcoat.apis.reading import ImageReader
 
 from .errors import require
 from .parts import Preprocessing
@@ -58,9 +59,10 @@ def read_images(
     """
     sources = find_images(folder)
     chosen = np.unique(np.linspace(0, len(sources) - 1, MOST_IMAGES).round().astype(int))
-    transforms = models.pipeline(cfg)
+    transforms, read = models.pipeline(cfg), ImageReader(cfg)
     settings = Preprocessing.of(cfg)
-    return [_prepare(read_image(sources[i]), transforms, settings, size, raw) for i in chosen]
+    images = (read.for_pipeline(read(sources[i])) for i in chosen)
+    return [_prepare(image, transforms, settings, size, raw) for image in images]
 
 
 def _prepare(

@@ -126,6 +126,9 @@ def enable_drawing(
 ) -> None:
     """Make the toolbox's visualization hook draw the predictions, if they should be shown or saved.
 
+    Pictures go into ``show_dir`` itself, with every toolbox: MMSegmentation's hook would put them two folders
+    deeper, and MMDetection's below the work dir.
+
     Raises:
         UsageError: The config has no such hook, or the interval is below 1.
     """
@@ -137,16 +140,29 @@ def enable_drawing(
     if hook is None:
         raise UsageError('--show and --show-dir need default_hooks.visualization in the config')
     options: dict[str, Any] = dict(show=show, wait_time=wait_time, interval=interval)
+    folder = str(Path(show_dir).expanduser().absolute()) if show_dir else None
     scope = cfg.get('default_scope')
     if scope == 'mmseg':
         options['draw'] = True
-        if show_dir:
-            cfg.visualizer.save_dir = show_dir
+        if folder:
+            _save_images_in(cfg.visualizer, folder)
     elif scope == 'mmdet':
-        options |= dict(draw=True, test_out_dir=show_dir)
+        options |= dict(draw=True, test_out_dir=folder)
     else:
-        options |= dict(enable=True, out_dir=show_dir)
+        options |= dict(enable=True, out_dir=folder)
     hook.update(options)
+
+
+def _save_images_in(visualizer: dict[str, Any], folder: str) -> None:
+    """Let the backend that writes files write images there, and all else where it did."""
+    kind = 'LocalVisBackend'
+    backends = [dict(backend) for backend in visualizer.get('vis_backends') or []]
+    if kind not in (backend['type'] for backend in backends):
+        backends.append(dict(type=kind))
+    for backend in backends:
+        if backend['type'] == kind:
+            backend['img_save_dir'] = folder
+    visualizer['vis_backends'] = backends
 
 
 def enable_tta(cfg: Config) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 LEGEND_ROWS = 24  # maximal number of classes in a legend, largest first
+STRIP = 256  # rows drawn at a time, because an image in floats is many times as large
 Color = tuple[int, int, int]
 
 
@@ -18,6 +19,31 @@ def palette_of(palette: Sequence[Sequence[int]] | None, count: int) -> np.ndarra
     value = np.where(np.arange(count) % 2, 255, 190)
     rgb = [np.clip(np.abs((hues * 6 + shift) % 6 - 3) - 1, 0, 1) for shift in (0, 4, 2)]
     return (np.stack(rgb, 1) * value[:, None]).astype(np.uint8)
+
+
+def as_picture(image: np.ndarray) -> np.ndarray:
+    """Return an image of any bands as one looks at it, (H, W, 3) uint8.
+
+    Args:
+        image: (H, W, C). The first three bands are shown as red, green and blue, the first of fewer as grey.
+            uint8 is shown as it is; of other types, each band's 2nd to 98th percentile.
+    """
+    bands = [0, 1, 2] if image.shape[2] >= 3 else [0, 0, 0]
+    if image.dtype == np.uint8:
+        return np.ascontiguousarray(image[..., bands])
+    picture = np.empty((*image.shape[:2], 3), np.uint8)
+    for channel, band in enumerate(bands):
+        picture[..., channel] = _stretched(image[..., band])
+    return picture
+
+
+def _stretched(band: np.ndarray) -> np.ndarray:
+    step = int(np.sqrt(band.size / 1e6)) + 1  # a million values tell the range
+    sample = np.asarray(band[::step, ::step], np.float32)
+    sample = sample[np.isfinite(sample)]
+    low, high = np.percentile(sample, (2, 98)) if sample.size else (0.0, 1.0)
+    shown = (np.asarray(band, np.float32) - low) / max(high - low, 1e-12)
+    return (255 * np.nan_to_num(shown).clip(0, 1)).round().astype(np.uint8)
 
 
 def draw_label_map(
@@ -44,16 +70,19 @@ def draw_label_map(
         (H, W + legend, 3) RGB, uint8; at least as high as the legend.
     """
     colours = np.vstack([palette, np.zeros((1, 3), np.uint8)])
-    known = np.where(labels < len(classes), labels, len(classes)).astype(np.int64)
-    mixed = image * (1.0 - opacity) + colours[known] * opacity
-    shown = np.where((labels == ignored)[..., None], image, mixed).round().astype(np.uint8)
+    shown, counts = np.empty_like(image), np.zeros(len(classes) + 1, np.int64)
+    for top in range(0, len(image), STRIP):
+        rows = slice(top, top + STRIP)
+        known = np.where(labels[rows] < len(classes), labels[rows], len(classes)).astype(np.int64)
+        counts += np.bincount(known.ravel(), minlength=len(counts))
+        mixed = (image[rows] * (1.0 - opacity) + colours[known] * opacity).round().astype(np.uint8)
+        shown[rows] = np.where((labels[rows] == ignored)[..., None], image[rows], mixed)
     if not legend:
         return shown
-    values, counts = np.unique(labels[labels < len(classes)], return_counts=True)
-    order = np.argsort(-counts)
     entries = [
-        (f'{classes[values[i]]}  {counts[i] / labels.size:.1%}', tuple(palette[values[i]].tolist()))
-        for i in order
+        (f'{classes[i]}  {counts[i] / labels.size:.1%}', tuple(palette[i].tolist()))
+        for i in np.argsort(-counts[:-1], kind='stable')
+        if counts[i]
     ]
     return beside_legend(shown, entries)
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from mmcoat.errors import UsageError
 from mmcoat.models.backbones.coat import CoaT
 
+from .overlays import as_picture
+
 STRIDE = (
     4  # pixels of the image per position of the first stage; each further stage has twice as many
 )
@@ -80,7 +82,7 @@ def prepare(model: nn.Module, transforms: Sequence[Any], image: np.ndarray) -> V
     Args:
         model: A model of MMSegmentation, MMDetection or MMPretrain.
         transforms: Of the test pipeline, without reading.
-        image: (H, W, 3) in BGR; uint8, or float32 where the pipeline reads so.
+        image: (H, W, C), three channels in BGR; uint8, or float32 where the pipeline reads so.
     """
     item = _send(transforms, image)
     data = model.data_preprocessor(pseudo_collate([item]), training=False)
@@ -90,7 +92,9 @@ def prepare(model: nn.Module, transforms: Sequence[Any], image: np.ndarray) -> V
     sent = _send([_for_floats(t) for t in transforms], np.stack([x, y, x], -1))
     sources = sent['inputs'].permute(1, 2, 0).numpy()  # (3, h, w) -> (h, w, 3)
     shown = item['inputs'].permute(1, 2, 0).numpy()  # (3, h, w) -> (h, w, 3)
-    shown = np.ascontiguousarray(shown[..., ::-1]).clip(0, 255).astype(np.uint8)  # BGR -> RGB
+    if shown.shape[2] == 3:
+        shown = shown[..., ::-1].clip(0, 255).astype(np.uint8)  # BGR -> RGB
+    shown = as_picture(shown)
     return View(data['inputs'], shown, sources[..., :2], (width, height))
 
 

@@ -183,6 +183,10 @@ def test_tool(monkeypatch, tmp_path, photo, capsys):
     assert '1 of 2 inputs' in printed.out
     assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['good.png', 'good_overlay.png']
     assert run_tool(monkeypatch, *arguments, '--save', 'gif') == 2
+    capsys.readouterr()
+    assert run_tool(monkeypatch, *arguments[:4], '--out-dir', folder, '--save', 'png') == 2
+    assert 'would both be' in capsys.readouterr().err
+    assert (folder / 'good.png').read_bytes() == photo.read_bytes()
     assert run_tool(monkeypatch, 'infer', tmp_path / 'mine.py', checkpoint, tmp_path / 'none') == 2
 
 

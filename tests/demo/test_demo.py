@@ -28,7 +28,7 @@ def check_what_it_leaves(root: Path, demo: type, layout: str, lines: list[str]) 
     assert sum(name.endswith('.jpg') for name in manifest['files']) == 7
     assert (root / 'run' / demo.config_name).is_file()
     assert (root / 'run' / 'iter_2.pth').stat().st_size > 10_000_000
-    for name in ('scenes.png', 'curves.png'):
+    for name in ('scenes.png', 'curves.png', 'attention.png'):
         pixels = np.asarray(Image.open(root / 'pictures' / name).convert('RGB'))
         assert min(pixels.shape[:2]) > 200
         assert pixels.std() > 10
@@ -105,6 +105,19 @@ def test_detection_gives_the_metrics_back(tmp_path):
     assert scores == {'box AP50': 0.5, 'mask AP50': 0.25}
     assert demo.summary(scores) == 'box AP50 0.500, mask AP50 0.250 on 60 unseen scenes'
     assert notes == ['Average Precision: a table\n']
+
+
+def test_detection_looks_at_an_object(tmp_path):
+    demo = DetectionDemo(DetectionOptions(work_dir=str(tmp_path), train_images=1, val_images=6))
+    demo.draw_data()
+    assert demo.example().is_file()
+    text = (tmp_path / 'data' / 'annotations' / 'instances_val2017.json').read_text()
+    content = json.loads(text)
+    [image] = [i for i in content['images'] if i['file_name'] == demo.example().name]
+    boxes = [a['bbox'] for a in content['annotations'] if a['image_id'] == image['id']]
+    x, y = demo.pixel()
+    assert boxes and 0 <= x < image['width'] and 0 <= y < image['height']
+    assert any(b[0] <= x <= b[0] + b[2] and b[1] <= y <= b[1] + b[3] for b in boxes)
 
 
 @pytest.mark.parametrize('name', DEMOS)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmcoat.export import ExportError
+from mmcoat.export import ExportError, ExportOptions, export_model
 from mmcoat.export.dynamic import ExactPool, ExactUpBlock, make_dynamic
 from mmcoat.export.parts import Features, build_part
 from mmcoat.export.torch_export import smallest_side, trace
@@ -16,7 +16,7 @@ from mmcoat.models import CoaT
 
 pytest.importorskip('mmseg')
 from mmcoat.apis import models
-from tests.export.common import DIMS, segmentor
+from tests.export.common import DIMS, segmentor, weights
 
 AXES = ('batch', 'height', 'width')
 SHAPE = (2, 3, 96, 160)
@@ -80,6 +80,29 @@ def test_backbone(parallel):
     )
     part = Features(CoaT(arch)).eval()
     check(part, part)
+
+
+@pytest.mark.parametrize('kind', ['fpn', 'segformer'])
+def test_labels_of_raw_images(kind, tmp_path):
+    """Preprocessing inside and labels out, written, read again, at other sizes than the traced one."""
+    cfg = segmentor(kind)
+    options = ExportOptions(
+        format='torch-export',
+        dynamic=AXES,
+        output='labels',
+        preprocess=True,
+        shape=SHAPE[2:],
+        verify=True,
+    )
+    path = tmp_path / 'program.pt2'
+    found = export_model(cfg, weights(cfg, tmp_path / 'a.pth'), path, options)
+    assert [one.shape for one in found] == other_shapes(SHAPE, AXES, 64)
+    assert all(one.wrong == 0 and one.agreement > 0.999 for one in found)
+    program = torch.export.load(str(path)).module()
+    labels = program(draw_images((2, 3, 77, 131), uint8=True, seed=9))
+    assert labels.shape == (2, 77, 131)
+    assert labels.dtype == torch.int64
+    assert len(labels.unique()) > 1
 
 
 def test_the_part_in_pytorch_keeps_its_modules():
