@@ -101,7 +101,7 @@ PRESETS = {
 
 def standard_contenders(grid: Grid, device: str, official: bool) -> tuple[str, ...]:
     """Return who takes part where nobody was named; who cannot be there gets a line that says why."""
-    ours = ['reference', 'default', 'compiled']
+    ours = ['reference', 'default', 'prepared', 'compiled']
     if device == 'cuda':
         ours += ['fused', 'fused-compiled']
     if grid.model != BACKBONE:
