@@ -1,7 +1,7 @@
 """Models made ready for inference once: weights cast, merged and packed, and watched for changes."""
 
 import copy
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,8 @@ def prepare_for_inference(model: nn.Module, dtype: torch.dtype | None = None) ->
     """Return ``model`` made ready for inference in ``dtype``: nothing is cast, merged or packed at each call.
 
     Results are those of ``model.eval()``; in bfloat16 and float16 those under autocast, which keeps the sums
-    of a CoaT's blocks in float32. (A model that is cast wholly is a third further from float64.)
+    of a CoaT's blocks in float32. (A model that is cast wholly is a third further from float64.) Of
+    detectors only the backbone runs in lower precision.
 
     Args:
         model: A backbone, or a whole model of MMSegmentation, MMDetection or MMPretrain; it stays as it is.
@@ -98,14 +99,30 @@ class Prepared(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, '_ready': None}  # copies prepare by themselves
 
-    def _run(self, method: str, *args: Any, **kwargs: Any) -> Any:
+    def prepared(self) -> nn.Module:
+        """Return the copy that computes, made anew where the source was changed."""
+        return self._current()[0]
+
+    def _current(self) -> tuple[nn.Module, Watch]:
         if self._ready is None or self._ready[1].changed():
             self._ready = _prepare(self.source, self.dtype), Watch(self.source)
-        model, watch = self._ready
-        low = self.dtype != torch.float32
-        context = torch.autocast(watch.device.type, self.dtype) if low else nullcontext()
-        with torch.no_grad(), context:
+        return self._ready
+
+    def _run(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        model, watch = self._current()
+        whole = not _is_detector(model)
+        with torch.no_grad(), _autocast(watch.device.type, self.dtype if whole else torch.float32):
             return getattr(model, method)(*args, **kwargs)
+
+
+def _autocast(device_type: str, dtype: torch.dtype) -> AbstractContextManager:
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device_type, dtype)
+
+
+def _is_detector(model: Any) -> bool:
+    """Whether boxes come out: pixels, for which eight bits are few, and MMCV's operators refuse bfloat16."""
+    model = getattr(model, 'module', model)  # of a test-time augmentation
+    return any(hasattr(model, f'{name}_head') for name in ('rpn', 'roi', 'bbox', 'panoptic'))
 
 
 def _to_float(value: Any) -> Any:
@@ -124,14 +141,32 @@ _CAST = (nn.Linear, nn.modules.conv._ConvNd, nn.MultiheadAttention)
 def _prepare(source: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Return a copy of ``source`` with nothing left to cast, merge or pack when autocast takes ``dtype``."""
     model = copy.deepcopy(source).eval().requires_grad_(False)
-    for module in list(model.modules()):
-        if isinstance(module, _CAST):
-            for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.to(dtype)
-    for module in list(model.modules()):
-        if isinstance(module, CoaT):
-            _replace_layers(module)
+    coats = [module for module in model.modules() if isinstance(module, CoaT)]
+    for part in coats if _is_detector(model) else [model]:
+        for module in part.modules():
+            if isinstance(module, _CAST):
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = parameter.data.to(dtype)
+    for coat in coats:
+        _replace_layers(coat)
+    if _is_detector(model):
+        for module in list(model.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, CoaT):
+                    setattr(module, name, _LowBackbone(child, dtype))
     return model
+
+
+class _LowBackbone(nn.Module):
+    """A backbone in reduced precision between parts in float32."""
+
+    def __init__(self, coat: CoaT, dtype: torch.dtype):
+        super().__init__()
+        self.coat, self.dtype = coat, dtype
+
+    def forward(self, x: Tensor) -> Any:
+        with _autocast(x.device.type, self.dtype):
+            return _to_float(self.coat(x))
 
 
 def _replace_layers(coat: CoaT) -> None:
