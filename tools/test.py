@@ -41,6 +41,8 @@ def parse_args() -> argparse.Namespace:
 @cli.command
 def main() -> None:
     args = parse_args()
+    if args.prepare:
+        cli.keep_memory()
     cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
     runs.set_run(cfg, args, stages=('test',))
     runs.enable_drawing(cfg, args.show, args.show_dir, args.wait_time, args.interval)
