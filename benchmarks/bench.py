@@ -187,6 +187,8 @@ def contenders_of(grid: Grid, case: Case) -> list[Contender]:
         absent.add('swin')
     if case.mode != 'train':
         absent.add('recompute')
+    else:
+        absent.add('prepared')
     return [c for c in contenders if c.family not in absent]
 
 

@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 from mmcoat.models import CoaT
+from mmcoat.models.prepare import prepare_for_inference
 
 from . import peers
-from .cases import Case
+from .cases import DTYPES, Case
 from .errors import UnavailableError
 from .weights import fill, foreign_weights
 
@@ -86,6 +87,14 @@ def _fused(setup: Setup) -> nn.Module:
     return build_coat('fused', setup.case.arch)
 
 
+def _prepared(setup: Setup) -> nn.Module:
+    if setup.case.mode == 'train':
+        raise UnavailableError('prepared models only infer')
+    return prepare_for_inference(
+        build_coat('auto', setup.case.arch).eval(), DTYPES[setup.case.dtype]
+    )
+
+
 def _recompute(setup: Setup) -> nn.Module:
     if setup.case.mode != 'train':
         raise UnavailableError('recomputing (with_cp) is for training')
@@ -110,6 +119,7 @@ FAMILIES: dict[str, Callable[[Setup], nn.Module]] = {
     'reference': lambda setup: build_coat('reference', setup.case.arch),
     'plain': lambda setup: build_coat('plain', setup.case.arch),
     'default': lambda setup: build_coat('auto', setup.case.arch),
+    'prepared': _prepared,
     'fused': _fused,
     'recompute': _recompute,
     'timm': _timm,
@@ -120,6 +130,7 @@ HELP = {
     'reference': 'this backbone with the plain forms of the operators, op by op',
     'plain': 'this backbone without fused operators',
     'default': 'this backbone with its default settings',
+    'prepared': 'default after prepare_for_inference (inference)',
     'compiled': 'default through torch.compile',
     'fused': 'this backbone with the Triton operators (CUDA)',
     'recompute': 'default with with_cp=True (training)',
@@ -158,5 +169,4 @@ def build(contender: Contender, setup: Setup) -> nn.Module:
     if contender.graph and setup.device.type != 'cuda':
         raise UnavailableError('CUDA graphs need a CUDA device')
     model = FAMILIES[contender.family](setup).to(setup.device)
-    model.train(setup.case.mode == 'train')
-    return model
+    return model if contender.family == 'prepared' else model.train(setup.case.mode == 'train')

@@ -101,7 +101,7 @@ PRESETS = {
 
 def standard_contenders(grid: Grid, device: str, official: bool) -> tuple[str, ...]:
     """Return the default contenders; for each that cannot run here, print a line with the reason."""
-    ours = ['reference', 'default', 'compiled']
+    ours = ['reference', 'default', 'prepared', 'compiled']
     if device == 'cuda':
         ours += ['fused', 'fused-compiled']
     if grid.model != BACKBONE:

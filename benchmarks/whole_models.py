@@ -64,7 +64,7 @@ def build_whole_model(case: Case, backbone: nn.Module, is_swin: bool) -> nn.Modu
     """
     cfg = load_config(case)
     if is_swin:
-        _set_channels(cfg, SWIN_CHANNELS)
+        set_channels(cfg, SWIN_CHANNELS)
     scope = cfg.default_scope
     init_default_scope(scope)
     try:
@@ -79,12 +79,12 @@ def build_whole_model(case: Case, backbone: nn.Module, is_swin: bool) -> nn.Modu
         model = module.MODELS.build(cfg.model)
     fill(model)
     if case.model == 'mask_rcnn':
-        _fix_detections(model)
+        steady_detections(model)
     model.backbone = Recorder(backbone)
     return model.train(case.mode == 'train')
 
 
-def _fix_detections(model: nn.Module) -> None:
+def steady_detections(model: nn.Module) -> None:
     """Make a detector find the same boxes with every backbone, because the work of its heads depends on them.
 
     All anchors are equally good proposals, and all proposals are objects of the first class. After the
@@ -109,13 +109,15 @@ def load_config(case: Case) -> Config:
     return cfg
 
 
-def _set_channels(cfg: Config, channels: list[int]) -> None:
+def set_channels(cfg: Config, channels: list[int]) -> None:
+    """Let the part behind the backbone take maps of ``channels``."""
     model = cfg.model
     if 'neck' in model:
         model.neck.in_channels = channels
         return
     model.decode_head.in_channels = channels
-    model.auxiliary_head.in_channels = channels[model.auxiliary_head.in_index]
+    if model.get('auxiliary_head'):
+        model.auxiliary_head.in_channels = channels[model.auxiliary_head.in_index]
 
 
 class WholeStep(Step):
@@ -163,7 +165,7 @@ def make_batch(case: Case) -> dict[str, list]:
         torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
         for _ in range(case.batch)
     ]
-    make = _segmentation_sample if case.model == 'upernet' else _detection_sample
+    make = _detection_sample if case.model == 'mask_rcnn' else _segmentation_sample
     samples = [make(case.size, generator) for _ in range(case.batch)]
     for sample in samples:
         sample.set_metainfo(dict(img_shape=case.size, ori_shape=case.size, pad_shape=case.size))

@@ -16,6 +16,7 @@ _LAZY = {
     'Inferencer': '.apis',
     'checkpoints': '.checkpoints',
     'create_model': '.models.create',
+    'prepare_for_inference': '.models.prepare',
     'smp': '.models.smp',
 }
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     'checkpoints',
     'create_model',
     'list_models',
+    'prepare_for_inference',
     'smp',
 ]
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from mmcoat import cli, runs
+from mmcoat.apis import fast
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,12 +24,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--wait-time', type=float, default=2, help='seconds per window')
     parser.add_argument('--interval', type=int, default=1, help='draw every n-th image')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--prepare',
+        choices=list(fast.DTYPES),
+        help='cast, merge and pack the weights once, and compute in this precision',
+    )
+    parser.add_argument(
+        '--spare-memory',
+        action='store_true',
+        help='segmentation: enlarge scores a few classes at a time; the same labels in far less memory, '
+        'predictions hold no scores',
+    )
     return parser.parse_args()
 
 
 @cli.command
 def main() -> None:
     args = parse_args()
+    if args.prepare:
+        cli.keep_memory()
     cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
     runs.set_run(cfg, args, stages=('test',))
     runs.enable_drawing(cfg, args.show, args.show_dir, args.wait_time, args.interval)
@@ -42,6 +56,7 @@ def main() -> None:
     runs.load_strictly(runner, args.checkpoint)
     if args.compile:
         runs.compile_backbone(runner)
+    fast.set_up_test(runner, args.prepare, args.spare_memory)
     runner.test()
 
 

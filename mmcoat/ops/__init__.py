@@ -6,7 +6,20 @@ Triton, for CUDA. The last two are tested against the first. An operation has th
 as a file.
 """
 
+from . import plain
 from .backend import BACKENDS, check_backend, fused_available, select
 from .common import add_branch, add_branches
+from .plain.linear_add import packed
+from .plain.norm_qkv import pack_qkv
 
-__all__ = ['BACKENDS', 'add_branch', 'add_branches', 'check_backend', 'fused_available', 'select']
+__all__ = [
+    'BACKENDS',
+    'add_branch',
+    'add_branches',
+    'check_backend',
+    'fused_available',
+    'pack_qkv',
+    'packed',
+    'plain',
+    'select',
+]

@@ -70,14 +70,20 @@ def _(x, weight, bias, residual):
     return x.new_empty((*x.shape[:-1], weight.shape[0]), dtype=dtype)
 
 
-def packed(weight: Tensor, rows: int) -> Tensor:
-    """Return ``weight`` in the library's own layout, for several calls of ``linear`` with ``rows`` rows.
+# The library packs for a number of rows; from 256 rows on, the result is the same.
+_PACKED_FOR_ROWS = 1024
+
+
+def packed(weight: Tensor) -> Tensor:
+    """Return ``weight`` in the library's own layout, for several calls of ``linear``.
 
     For a single call this is not worth it, because the call itself converts the weights in the same time.
     """
-    if not _onednn_runs(weight) or not hasattr(torch.ops.mkldnn, '_reorder_linear_weight'):
+    if weight.is_mkldnn or not _onednn_runs(weight):
         return weight
-    return torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+    if not hasattr(torch.ops.mkldnn, '_reorder_linear_weight'):
+        return weight
+    return torch.ops.mkldnn._reorder_linear_weight(weight, _PACKED_FOR_ROWS)
 
 
 def linear_add(

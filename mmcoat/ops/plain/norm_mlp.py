@@ -84,16 +84,12 @@ def _infer(
     if len(chunks) == 1:
         hidden = linear(layer_norm(tokens, gamma, beta, eps)[0].to(dtype), w1, b1, gelu=True)
         return _linear_add(hidden, w2, b2, tokens, factor).view(x.shape)
-    out, w1 = torch.empty_like(tokens), packed(w1, chunks[0].stop)
+    out = torch.empty_like(tokens)
+    w1, w2 = packed(w1), packed(w2)
     for chunk in chunks:
-        part, target = tokens[chunk], out[chunk]
+        part = tokens[chunk]
         hidden = linear(layer_norm(part, gamma, beta, eps)[0], w1, b1, gelu=True)
-        if factor is None:
-            # the product is added to residual and bias in the place of the result
-            torch.add(part, b2, out=target)
-            target.addmm_(hidden, w2.t())
-        else:
-            torch.addcmul(part, torch.addmm(b2, hidden, w2.t()), factor[chunk], out=target)
+        out[chunk] = _linear_add(hidden, w2, b2, part, None if factor is None else factor[chunk])
     return out.view(x.shape)
 
 

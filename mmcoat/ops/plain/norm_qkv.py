@@ -1,5 +1,7 @@
 """Norm and the linear layer of queries, keys and values; the normed tokens are recomputed in backward."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -15,10 +17,28 @@ from ..common import (
     wants_gradient,
 )
 from .layer_norm import layer_norm, layer_norm_backward
-from .linear_add import linear, opaque_linear
+from .linear_add import linear, opaque_linear, packed
 
 # (..., 3, C), or three (..., C), which a CPU reads faster
 Qkv = Tensor | tuple[Tensor, Tensor, Tensor]
+
+
+class PackedQkv(NamedTuple):
+    """Weights of queries, keys and values in the library's own order.
+
+    Attributes:
+        whole: (3 C, C), for few tokens.
+        parts: Three (C, C), for many.
+    """
+
+    whole: Tensor
+    parts: tuple[Tensor, Tensor, Tensor]
+
+
+def pack_qkv(weight: Tensor) -> PackedQkv:
+    """Return the weight (3 C, C) as ``norm_qkv`` takes it, too, for many calls without gradients."""
+    query, key, value = weight.chunk(3)
+    return PackedQkv(packed(weight), (packed(query), packed(key), packed(value)))
 
 
 def norm_qkv(
@@ -26,7 +46,7 @@ def norm_qkv(
     gamma: Tensor,
     beta: Tensor,
     eps: float,
-    weight: Tensor,
+    weight: Tensor | PackedQkv,
     bias: Tensor,
 ) -> tuple[Qkv, ...]:
     """Return queries, keys and values of the normed tokens; see ``reference.norm_qkv``.
@@ -48,13 +68,16 @@ def norm_qkv(
             norm = gamma, beta, eps
             qkv = tuple(NormLinear.apply(x, *norm, weight, bias, dtype) for x in tokens)
             return tuple(x.unflatten(-1, (3, -1)) for x in qkv)
-        weight, bias = weight.to(dtype), bias.to(dtype)
+        if not isinstance(weight, PackedQkv):
+            weight = weight.to(dtype)
+            weight = PackedQkv(weight, weight.chunk(3))
+        bias = bias.to(dtype)
 
         def run(x: Tensor) -> Qkv:
             normed = layer_norm(x, gamma, beta, eps)[0].to(dtype)
             if x.device.type != 'cpu' or x.numel() <= JOINED_ROWS * x.shape[-1]:
-                return linear(normed, weight, bias).unflatten(-1, (3, -1))
-            parts = zip(weight.chunk(3), bias.chunk(3), strict=True)
+                return linear(normed, weight.whole, bias).unflatten(-1, (3, -1))
+            parts = zip(weight.parts, bias.chunk(3), strict=True)
             return tuple(linear(normed, w, b) for w, b in parts)
 
         return map_rows(run, tokens)

@@ -1,0 +1,131 @@
+"""Label maps without a map of scores at full size: scores are enlarged a few classes at a time.
+
+Enlarging works on each class by itself, so the largest score of a pixel can be found group by group. The
+arithmetic is MMSegmentation's own, called once for each group: labels are the same, ties included.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmcoat.errors import UsageError
+
+GROUP = 8  # classes
+# of maps that lie channels-last: the library enlarges so many channels with one instruction, and rounds the
+# rest otherwise, so that groups must not begin in between
+GROUP_CHANNELS_LAST = 32
+
+
+def spare_memory(model: nn.Module) -> nn.Module:
+    """Let a segmentor of MMSegmentation predict label maps group by group, and return it.
+
+    Its predictions have no ``seg_logits`` from now on. Heads with a resize of their own (Mask2Former) and
+    slide inference keep one map of all classes, and spare the second one.
+
+    Args:
+        model: Changed in place: its ``predict`` is replaced.
+
+    Raises:
+        UsageError: It is no segmentor, or averages scores over test-time augmentations.
+    """
+    if not hasattr(model, 'postprocess_result') or not hasattr(model, 'decode_head'):
+        raise UsageError(
+            'sparing memory is for segmentors of MMSegmentation without test-time augmentation, '
+            f'not for {type(model).__name__}'
+        )
+    model.predict = partial(predict_labels, model)
+    return model
+
+
+def predict_labels(model: Any, inputs: Tensor, data_samples: list | None = None) -> list:
+    """Predict as ``EncoderDecoder.predict`` does, without scores in the samples.
+
+    Args:
+        model: The segmentor.
+        inputs: Images, (B, C, H, W).
+        data_samples: One per image, or None.
+
+    Returns:
+        Samples with ``pred_sem_seg``.
+    """
+    from mmseg.structures import SegDataSample
+
+    shape = tuple(inputs.shape[2:])
+    sizes = dict(ori_shape=shape, img_shape=shape, pad_shape=shape, padding_size=[0] * 4)
+    samples = data_samples or [SegDataSample(metainfo=sizes) for _ in inputs]
+    metas = [sample.metainfo for sample in samples]
+    enlarges = _enlarges_scores(model)
+    if enlarges:
+        scores = model.decode_head.forward(model.extract_feat(inputs))
+    else:
+        scores = model.inference(inputs, metas)
+    del inputs
+    best: list[Tensor] = []
+    labels: list[Tensor] = []
+    start = 0
+    for group in _groups(scores):
+        if enlarges:
+            group = model.decode_head.predict_by_feat(group, metas)
+        fresh = [SegDataSample(metainfo=meta) for meta in metas]
+        found = model.postprocess_result(group, fresh)
+        if group.shape[1] == scores.shape[1]:  # all classes at once
+            labels = [sample.pred_sem_seg.data for sample in found]
+            break
+        _keep_best(best, labels, found, start)
+        start += group.shape[1]
+        del found, fresh, group  # before the next ones are made
+    return [_finish(*pair) for pair in zip(samples, labels, strict=True)]
+
+
+def _enlarges_scores(model: Any) -> bool:
+    """Say whether the head's scores are small, and nothing but MMSegmentation's resize makes them large."""
+    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+    from mmseg.models.segmentors import EncoderDecoder
+
+    head = type(model.decode_head)
+    return (
+        model.test_cfg.get('mode', 'whole') == 'whole'
+        and type(model).encode_decode is EncoderDecoder.encode_decode
+        and getattr(head, 'predict', None) is BaseDecodeHead.predict
+        and head.predict_by_feat is BaseDecodeHead.predict_by_feat
+    )
+
+
+def _groups(scores: Tensor) -> Iterator[Tensor]:
+    """Yield groups of classes in the layout of ``scores`` (B, classes, h, w), none of one class alone."""
+    layout = torch.contiguous_format
+    if not scores.is_contiguous() and scores.is_contiguous(memory_format=torch.channels_last):
+        layout = torch.channels_last
+    count = scores.shape[1]
+    step = GROUP if layout == torch.contiguous_format else GROUP_CHANNELS_LAST
+    starts = list(range(0, count, step))
+    if len(starts) > 1 and count - starts[-1] == 1:
+        starts.pop()  # MMSegmentation takes one class for the score of two
+    for first, stop in zip(starts, [*starts[1:], count], strict=True):
+        yield scores[:, first:stop].contiguous(memory_format=layout)
+
+
+def _keep_best(best: list[Tensor], labels: list[Tensor], found: list, start: int) -> None:
+    """Let the scores of one more group compete; of equal ones the first stays, as with ``argmax``."""
+    for i, sample in enumerate(found):
+        label = sample.pred_sem_seg.data  # (1, H, W)
+        score = sample.seg_logits.data.gather(0, label)
+        label = (label + start).to(torch.int32)
+        if start == 0:
+            best.append(score)
+            labels.append(label)
+            continue
+        better = score > best[i]
+        torch.where(better, score, best[i], out=best[i])
+        torch.where(better, label, labels[i], out=labels[i])
+
+
+def _finish(sample: Any, labels: Tensor) -> Any:
+    from mmengine.structures import PixelData
+
+    data = labels.long() if labels.dtype == torch.int32 else labels
+    sample.set_data(dict(pred_sem_seg=PixelData(data=data)))
+    return sample
