@@ -9,7 +9,8 @@ JOBS ?= $(MAX_JOBS)
 PIP = -m pip --disable-pip-version-check -q
 LINES = onedl upstream
 
-.PHONY: help demo demo-det benchmark test test-compiled test-extras test-mim campaign chromium doctor page docs lint format clean \
+.PHONY: help demo demo-det benchmark test test-compiled test-extras test-mim test-package campaign chromium doctor \
+	page docs matrix tutorials lint format clean \
 	$(LINES:%=test-%) $(LINES:%=test-compiled-%) $(LINES:%=env-%)
 
 help:
@@ -20,6 +21,7 @@ help:
 	@echo 'make test-compiled  detection and operators once more, with MMCV compiled (10 minutes each line, once)'
 	@echo 'make test-extras    export, the page in a browser, grad-cam, Captum, segmentation_models_pytorch'
 	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
+	@echo 'make test-package   wheel and sdist, installed and used outside the checkout'
 	@echo 'make campaign       bad inputs, and kills of trainings, resumed and compared; run before a release'
 	@echo 'make page           a page in the browser to try the demos and the published models on'
 	@echo 'make doctor         what is installed, what runs, and what mends the rest'
@@ -158,6 +160,23 @@ test-extras: .venv-onedl/extras/.installed chromium
 # Every command of the two mims, each in a throw-away environment.
 test-mim: $(LINES:%=.venv-%/.installed)
 	@for line in $(LINES); do tests/mim/try_mim.sh $$line $(CURDIR)/.venv-$$line/bin/python || exit 1; done
+
+# Wheel and sdist, looked into, installed in a throw-away environment and used outside the checkout.
+test-package: $(LINES:%=.venv-%/.installed)
+	@for line in $(LINES); do tests/package/try_package.sh $(CURDIR)/.venv-$$line/bin/python || exit 1; done
+
+.venv-tools/.installed:
+	@$(PYTHON) -m venv --clear .venv-tools
+	@.venv-tools/bin/python $(PIP) install uv jupytext
+	@touch $@
+
+# Which versions work together (docs/matrix.md): before a release; hours, and 25 GB of disk.
+matrix: .venv-tools/.installed
+	@PATH=$(CURDIR)/.venv-tools/bin:$$PATH $(PYTHON) tests/matrix/try_matrix.py $(MATRIX_ARGS)
+
+# The notebooks of docs/tutorials, from their scripts.
+tutorials: .venv-tools/.installed
+	@.venv-tools/bin/jupytext --update --to ipynb docs/tutorials/*.py
 
 # Before a release: bad inputs; a training killed 20 times at random moments, resumed, and compared bit by bit with
 # one that was left alone.

@@ -120,10 +120,11 @@ def _check(cfg: Config, split: str) -> str:
         raise UsageError(f'this config has no {split}_dataloader')
     check_modes(cfg)
     check_channels(cfg)
-    for dataset in runs.datasets(cfg, (split,)):
+    sets = runs.datasets(cfg, (split,))
+    for dataset in sets:
         check_dataset(dataset)
         _check_truth(dataset, split, LABELS[task])
-    check_labels(cfg, (split,))
+    check_labels(sets, cfg)
     return task
 
 

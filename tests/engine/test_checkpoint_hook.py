@@ -119,7 +119,9 @@ def test_disk_full(tmp_path, monkeypatch):
 
     monkeypatch.setattr(atomic.os, 'fsync', full)
     run = runner(tmp_path, max_keep_ckpts=2)
-    told = pytest.raises(UsageError, match=r'No space left on device; checkpoints in .* are whole')
+    told = pytest.raises(
+        UsageError, match=r'No space left on device; checkpoints in .* are complete'
+    )
     with told, one_line_faults(run):
         run.train()
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == ['iter_1.pth', 'iter_2.pth']
