@@ -241,4 +241,4 @@ format: .venv-lint/.installed
 	@.venv-lint/bin/ruff check --fix . ; .venv-lint/bin/ruff format .
 
 clean:
-	rm -rf .venv .venv-onedl .venv-upstream .venv-lint .venv-docs build *.egg-info mmcoat/.mim
+	rm -rf .venv .venv-onedl .venv-upstream .venv-lint .venv-docs .venv-tools build *.egg-info mmcoat/.mim
