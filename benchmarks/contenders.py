@@ -169,4 +169,6 @@ def build(contender: Contender, setup: Setup) -> nn.Module:
     if contender.graph and setup.device.type != 'cuda':
         raise UnavailableError('CUDA graphs need a CUDA device')
     model = FAMILIES[contender.family](setup).to(setup.device)
-    return model if contender.family == 'prepared' else model.train(setup.case.mode == 'train')
+    if contender.family != 'prepared':
+        model.train(setup.case.mode == 'train')  # MMSegmentation's Swin returns None from it
+    return model

@@ -124,7 +124,7 @@ def test_official_checkout(tmp_path, monkeypatch):
 
 def test_no_official_checkout(tmp_path, monkeypatch):
     fake_timm(monkeypatch)
-    with pytest.raises(UnavailableError, match='no checkout'):
+    with pytest.raises(UnavailableError, match='is not a checkout'):
         peers.import_official(tmp_path)
     root = write_checkout(tmp_path / 'broken', 'import package_that_nobody_has')
     with pytest.raises(UnavailableError, match='package_that_nobody_has'):

@@ -172,7 +172,7 @@ def test_categories_are_read_without_the_rest(monkeypatch, tmp_path):
 )
 def test_broken_annotation_files(tmp_path, text):
     (tmp_path / 'x.json').write_text(text)
-    with pytest.raises(LabelError, match="is no annotation file in COCO's format"):
+    with pytest.raises(LabelError, match="is not an annotation file in COCO's format"):
         labels.check_categories(dict(data_root=str(tmp_path), ann_file='x.json'), ['cup'])
 
 

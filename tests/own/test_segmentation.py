@@ -147,7 +147,7 @@ def test_metainfo_still_serves(tmp_path):
     parent = segmentation_config(tmp_path / 'parent.py', tmp_path, text)
     cfg = runs.load_config(str(parent))
     assert cfg.model.decode_head.num_classes == 2
-    assert cfg.train_dataloader.dataset.metainfo.palette == [[1, 2, 3], [4, 5, 6]]
+    assert cfg.train_dataloader.dataset.metainfo.palette == [(1, 2, 3), (4, 5, 6)]
     child = tmp_path / 'child.py'
     child.write_text("_base_ = './parent.py'\nclasses = ('x', 'y', 'z', 'u')\n")
     cfg = runs.load_config(str(child))
