@@ -153,9 +153,10 @@ chromium:
 
 test-extras: .venv-onedl/extras/.installed chromium
 	@echo '[test] onedl line, extras'
-	@OMP_NUM_THREADS=1 PYTHONPATH=.venv-onedl/classification .venv-onedl/extras/bin/python -m pytest -n $(JOBS) \
-		--dist worksteal -rs tests/export tests/page tests/ops/test_backend.py tests/models/test_smp.py \
-		tests/visualization/test_packages.py tests/analysis/test_backends.py
+	@OMP_NUM_THREADS=1 .venv-onedl/extras/bin/python -m pytest -n $(JOBS) --dist worksteal -rs tests/export \
+		tests/page tests/ops/test_backend.py tests/analysis/test_backends.py
+	@OMP_NUM_THREADS=1 PYTHONPATH=.venv-onedl/classification .venv-onedl/extras/bin/python -m pytest -n $(JOBS) -rs \
+		tests/models/test_smp.py tests/visualization/test_packages.py
 
 # Every command of the two mims, each in a throw-away environment.
 test-mim: $(LINES:%=.venv-%/.installed)
