@@ -3,6 +3,7 @@
 torchrun --nproc_per_node 2 tests/runs/shard.py FOLDER
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -57,7 +58,11 @@ def main(folder: Path) -> None:
         full = get_model_state_dict(model, options=FULL)  # gathers: all processes take part
         result = dict(loss=loss, blocks=blocks, own=own, state_dict=full)
         torch.save(result, folder / f'{arch}_{rank}.pth')
+    distributed.barrier()
     distributed.destroy_process_group()
+    # All results are written. On a busy machine PyTorch sometimes aborts in the interpreter's own end, when a
+    # thread of gloo is still running ("terminate called without an active exception").
+    os._exit(0)
 
 
 if __name__ == '__main__':
