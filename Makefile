@@ -148,7 +148,8 @@ test-compiled: $(LINES:%=test-compiled-%)
 
 # A browser for the page: Debian's, where there is none and one may install it.
 chromium:
-	@command -v chromium google-chrome >/dev/null || { apt-get -qq update && apt-get -qq install -y chromium; } \
+	@command -v chromium google-chrome >/dev/null || { apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive timeout 600 apt-get -qq install -y chromium </dev/null; } \
 		>/dev/null 2>&1 || echo 'no Chromium could be installed: the page is not tried in a browser'
 
 test-extras: .venv-onedl/extras/.installed chromium
