@@ -120,7 +120,7 @@ def _check(cfg: Config, split: str) -> str:
         raise UsageError(f'this config has no {split}_dataloader')
     check_modes(cfg)
     check_channels(cfg)
-    sets = runs.datasets(cfg, (split,))
+    sets = list(runs.datasets(cfg, (split,)))
     for dataset in sets:
         check_dataset(dataset)
         _check_truth(dataset, split, LABELS[task])

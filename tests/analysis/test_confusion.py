@@ -12,6 +12,7 @@ from PIL import Image
 from mmcoat import runs
 from mmcoat.analysis import confusion, confusion_views, predictions
 from mmcoat.apis import models
+from mmcoat.datasets.labels import LabelError
 from tests.analysis.common import save_random
 from tests.helpers import ROOT, run_tool
 from tests.own.common import CLASSES, draw, segmentation_config
@@ -63,6 +64,13 @@ def test_equal_to_iou_metric(tmp_path, work, first):
         assert round(ours.summary()[name], 2) == pytest.approx(value, abs=0.0051)
     labelled = 2 * 64 * 64 * 3 // 4  # a quarter of each map is ignored
     assert (ours.matrix.sum(), ours.images) == (labelled, 2)
+
+
+def test_labels_that_a_remap_would_ignore_are_refused(tmp_path):
+    """ADE20KDataset would take own names for a selection of its classes, and every score would be of nothing."""
+    path = config(tmp_path, text="dataset_type = 'ADE20KDataset'")
+    with pytest.raises(LabelError, match='ADE20KDataset has no class forest'):
+        predictions.Predictions(runs.load_config(str(path)), None, 'val')
 
 
 def test_counts():
