@@ -6,7 +6,6 @@
 import argparse
 import sys
 import time
-import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,27 +13,19 @@ from statistics import median
 from typing import Any
 
 import torch
-from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from mmcoat import CoaT, runs
-from mmcoat.analysis.flops import drop_pretrained
-from mmcoat.apis.fast import DTYPES, ready
+from mmcoat import CoaT
+from mmcoat.apis.fast import ready
+from mmcoat.apis.models import DTYPES
 
 from .cases import Case, parse_size
 from .memory import peak_memory
 from .peers import build_swin
 from .steps import synchronize
 from .weights import SEED
-from .whole_models import SWIN_CHANNELS, make_batch, set_channels, steady_detections
+from .whole_models import FILES, build_around, make_batch
 
-FILES = {
-    'upernet': 'upernet_coat_lite_s_ade20k.py',
-    'fpn': 'fpn_coat_lite_s_ade20k.py',
-    'segformer': 'segformer_coat_lite_s_ade20k.py',
-    'mask2former': 'mask2former_coat_lite_s_ade20k.py',
-    'mask_rcnn': 'mask_rcnn_coat_lite_s_1x_coco.py',
-}
 BACKBONES = {'coat': lambda: CoaT('lite_small'), 'swin': build_swin}
 FORMS = ('default', 'prepared', 'sparing')
 PARTS = ('backbone', 'neck', 'head', 'post-processing')
@@ -91,22 +82,10 @@ class Stopwatch:
         setattr(owner, method, timed)
 
 
-def build(name: str, backbone: str, case: Case) -> nn.Module:
+def build(case: Case, backbone: str) -> nn.Module:
     """Build a config's model with random weights, around CoaT-Lite Small or Swin-T."""
-    cfg = runs.load_config(str(runs.find_config(FILES[name])))
-    drop_pretrained(cfg)
-    if backbone == 'swin':
-        set_channels(cfg, SWIN_CHANNELS)
-    if cfg.default_scope == 'mmseg':
-        cfg.model.data_preprocessor.size = case.size
-    init_default_scope(cfg.default_scope)
     torch.manual_seed(SEED)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        model = MODELS.build(cfg.model)
-    if name == 'mask_rcnn':
-        steady_detections(model)
-    model.backbone = BACKBONES[backbone]()
+    model = build_around(case, BACKBONES[backbone](), backbone == 'swin')
     return model.eval().requires_grad_(False)
 
 
@@ -128,7 +107,7 @@ def watch(model: nn.Module, stopwatch: Stopwatch) -> None:
 def measure(case: Case, backbone: str, form: str, args: argparse.Namespace) -> dict[str, Any]:
     """Return the row of one model in one form."""
     device = torch.device(args.device)
-    model = build(case.model, backbone, case).to(device)
+    model = build(case, backbone).to(device)
     if form == 'default':
         low = DTYPES[case.dtype]
         # MMCV's operators on boxes refuse bfloat16

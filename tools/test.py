@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from mmcoat import cli, runs
-from mmcoat.apis import fast
+from mmcoat.apis import fast, models
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument(
         '--prepare',
-        choices=list(fast.DTYPES),
+        choices=list(models.DTYPES),
         help='cast, merge and pack the weights once, and compute in this precision',
     )
     parser.add_argument(

@@ -153,10 +153,9 @@ def measure(
     Raises:
         AnalysisError: A label map does not fit; names the image.
     """
-    found, count = Confusion(predictions.classes), len(predictions.classes)
+    found = Confusion(predictions.classes)
     for seen in predictions:
-        maps = label_maps(seen, count, predictions.ignored)
-        found.add(*maps, predictions.ignored, seen.path)
+        found.add(*label_maps(seen), predictions.ignored, seen.path)
         progress(found.images)
     return found
 

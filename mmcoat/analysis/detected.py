@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mmcoat.visualization.overlays import Color
+from mmcoat.visualization.overlays import Color, draw_name
 
 from .panels import MISSED, RIGHT, WRONG, Tile, fitted, resized, shrunk
 from .predictions import Predictions, Seen
@@ -165,9 +165,7 @@ def draw_boxes(
         if texts:
             most = picture.shape[1] - font.getlength(texts[i])  # inside, as far as it can be
             place = (max(min(x1, most), 0.0), max(y1 - 14, 0.0))
-            pen.rectangle(pen.textbbox(place, texts[i], font=font), fill=colours[i])
-            ink = 'black' if sum(colours[i]) > 380 else 'white'
-            pen.text(place, texts[i], fill=ink, font=font)
+            draw_name(pen, place, texts[i], font, colours[i])
     return np.asarray(canvas)
 
 

@@ -20,7 +20,8 @@ from mmcoat.datasets.labels import check_labels
 from mmcoat.datasets.layout import check_dataset
 from mmcoat.errors import UsageError
 from mmcoat.runs.checks import check_channels, check_modes
-from mmcoat.visualization.overlays import palette_of
+from mmcoat.runs.walk import type_name
+from mmcoat.visualization.overlays import as_picture, palette_of
 
 SPLITS = ('test', 'val')
 IGNORED = 255
@@ -48,16 +49,11 @@ class Seen:
     def picture(self, size: tuple[int, int]) -> np.ndarray:
         """Return the image as (H, W, 3) RGB, uint8, of the given height and width.
 
-        Of more than three channels the first three are shown; values beyond 8 bits are stretched.
+        Other channels and values beyond 8 bits are shown as :func:`as_picture` shows them.
         """
         image = self.inputs.cpu().numpy().transpose(1, 2, 0)  # (C, H, W) -> (H, W, C)
-        image = image[..., ::-1] if image.shape[2] == 3 else image[..., :3]
-        if image.shape[2] < 3:
-            image = np.repeat(image[..., :1], 3, axis=2)
-        if image.dtype != np.uint8:
-            low, high = np.percentile(image, (1, 99))
-            image = ((image - low) / max(high - low, 1e-9) * 255).clip(0, 255).astype(np.uint8)
-        return cv2.resize(np.ascontiguousarray(image), size[::-1], interpolation=cv2.INTER_AREA)
+        image = as_picture(image[..., ::-1] if image.shape[2] == 3 else image)
+        return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
 
 
 class Predictions:
@@ -129,7 +125,7 @@ def _check(cfg: Config, split: str) -> str:
 
 
 def _check_truth(dataset: Mapping[str, Any], split: str, key: str) -> None:
-    names = [_name(step) for step in dataset.get('pipeline') or []]
+    names = [type_name(step) for step in dataset.get('pipeline') or []]
     if 'LoadAnnotations' not in names or (key and not (dataset.get('data_prefix') or {}).get(key)):
         raise AnalysisError(
             f'the {split} set has no labels to compare with: take --split '
@@ -140,12 +136,6 @@ def _check_truth(dataset: Mapping[str, Any], split: str, key: str) -> None:
             f'the {split} pipeline resizes its labels, results have the size of the file: put '
             'LoadAnnotations after Resize'
         )
-
-
-def _name(part: Mapping[str, Any]) -> str:
-    """Return the name of a part's class, without the package that registered it."""
-    kind = part.get('type')
-    return str(getattr(kind, '__name__', kind)).rsplit('.', 1)[-1]
 
 
 def _ignored(cfg: Config, split: str) -> int:
@@ -170,7 +160,7 @@ def check_task(cfg: Config, tasks: Sequence[str] = tuple(LABELS)) -> None:
         losses = part.get('loss_decode') or []
         for loss in [losses] if isinstance(losses, Mapping) else losses:
             single = loss.get('labels', 'index') == 'index' and part.get('out_channels') == 1
-            if _name(loss) == 'MaskLoss' and not single:
+            if type_name(loss) == 'MaskLoss' and not single:
                 raise UsageError(
                     'this needs one class for each pixel; the masks of this config '
                     f'(mmcoat.MaskLoss, labels={loss.get("labels", "index")!r}) are judged one by '
@@ -178,15 +168,10 @@ def check_task(cfg: Config, tasks: Sequence[str] = tuple(LABELS)) -> None:
                 )
 
 
-def label_maps(seen: Seen, classes: int, ignored: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return truth and prediction of a segmented image, (H, W) each, int64.
-
-    Raises:
-        AnalysisError: They differ in size, or hold a label that is no class.
-    """
+def label_maps(seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+    """Return truth and prediction of a segmented image, (H, W) each, int64; ``check_maps`` checks them."""
     truth = seen.sample.gt_sem_seg.data.squeeze(0).cpu().numpy().astype(np.int64)
     answer = seen.sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.int64)
-    check_maps(truth, answer, classes, ignored, seen.path)
     return truth, answer
 
 

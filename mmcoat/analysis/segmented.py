@@ -73,7 +73,7 @@ def score(seen: Seen, predictions: Predictions) -> tuple[dict[str, Any], Segment
     Raises:
         AnalysisError: Its label map does not fit.
     """
-    truth, answer = label_maps(seen, len(predictions.classes), predictions.ignored)
+    truth, answer = label_maps(seen)
     counts = Confusion(predictions.classes)
     counts.add(truth, answer, predictions.ignored, seen.path)
     iou = counts.iou()

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from mmengine.runner import Runner
 from torch import nn
 
@@ -11,8 +10,7 @@ from mmcoat.errors import UsageError
 from mmcoat.models.prepare import prepare_for_inference
 
 from .label_maps import spare_memory
-
-DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
+from .models import DTYPES
 
 
 def ready(model: nn.Module, precision: str, prepare: bool, sparing: bool) -> nn.Module:

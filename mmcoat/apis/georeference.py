@@ -78,16 +78,21 @@ def write_tiff(
         palette: Colours of the classes, (classes, 3) uint8.
         place: Of the image.
     """
-    picture = Image.fromarray(labels)
-    if labels.dtype == np.uint8:
-        picture = Image.fromarray(labels, mode='P')
-        picture.putpalette(palette.tobytes())
     extra = TiffImagePlugin.ImageFileDirectory_v2()
     extra.tagtype[NO_DATA], extra[NO_DATA] = 2, '255'
     for tag, value in (place.tags if place else {}).items():
         extra.tagtype[tag], extra[tag] = KINDS.get(tag, DOUBLE), value
-    picture.save(path, compression='tiff_adobe_deflate', tiffinfo=extra)
+    coloured(labels, palette).save(path, compression='tiff_adobe_deflate', tiffinfo=extra)
     return Path(path)
+
+
+def coloured(labels: np.ndarray, palette: np.ndarray) -> Image.Image:
+    """Return a label map as a picture whose pixels are the labels; of 8 bits, with the classes' colours."""
+    if labels.dtype != np.uint8:
+        return Image.fromarray(labels)
+    picture = Image.fromarray(labels, mode='P')
+    picture.putpalette(palette.tobytes())
+    return picture
 
 
 def _world_names(path: Path) -> list[Path]:

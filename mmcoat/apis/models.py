@@ -11,8 +11,10 @@ from torch import nn
 
 from mmcoat import checkpoints, runs
 from mmcoat.errors import UsageError
+from mmcoat.runs.walk import type_name
 
-PRECISIONS = ('auto', 'fp32', 'bf16', 'fp16')
+DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
+PRECISIONS = ('auto', *DTYPES)
 _TASKS = {'mmseg': 'segmentation', 'mmdet': 'detection', 'mmpretrain': 'classification'}
 _SHORT = {
     'lite_tiny': 'lite_t',
@@ -144,7 +146,7 @@ def _without_loading(steps: list) -> list:
     for step in steps:
         if isinstance(step, list):  # a group of TestTimeAug, or one of its variants
             step = _without_loading(step)
-        elif str(step['type']).rsplit('.', 1)[-1].startswith('Load'):
+        elif type_name(step).startswith('Load'):
             continue
         elif step['type'] == 'TestTimeAug':
             step = {**step, 'transforms': _without_loading(step['transforms'])}
@@ -205,4 +207,4 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     """Return the context in which a model runs."""
     if precision == 'fp32':
         return nullcontext()
-    return torch.autocast(device.type, dict(bf16=torch.bfloat16, fp16=torch.float16)[precision])
+    return torch.autocast(device.type, DTYPES[precision])

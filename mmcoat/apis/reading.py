@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import TRANSFORMS
 
 from mmcoat.datasets.images import ImageError, read_channels
+from mmcoat.runs.walk import type_name
 
 from . import models, tiff
 from .inputs import Source, read_image
@@ -33,7 +34,7 @@ class ImageReader:
         step = models.reading_step(cfg)
         model = cfg.model.get('module', cfg.model)  # of a test-time augmentation
         self.channels = model.backbone.get('in_channels', 3)
-        kind = str(step.get('type', 'LoadImageFromFile')).rsplit('.', 1)[-1]
+        kind = type_name(step) or 'LoadImageFromFile'
         self.bands = kind == 'LoadChannels'
         colour = step.get('color_type', 'color') in ('color', 'color_ignore_orientation')
         plain = kind == 'LoadImageFromFile' and colour

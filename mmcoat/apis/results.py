@@ -13,7 +13,7 @@ from PIL import Image
 from mmcoat.errors import UsageError
 from mmcoat.visualization.overlays import as_picture, beside_legend, draw_instances, draw_label_map
 
-from .georeference import Georeference, write_tiff
+from .georeference import Georeference, coloured, write_tiff
 from .reading import release, zeros
 
 KINDS = ('overlay', 'png', 'tif', 'coco', 'npz')
@@ -156,12 +156,7 @@ class SegmentationResult(Result):
 
         Where the image's place is known, a world file (``.pgw``) is written beside it.
         """
-        if self.label_map.dtype == np.uint8:
-            picture = Image.fromarray(self.label_map, mode='P')
-            picture.putpalette(self.palette.tobytes())
-        else:
-            picture = Image.fromarray(self.label_map)
-        picture.save(path)
+        coloured(self.label_map, self.palette).save(path)
         if self.place is not None:
             self.place.write_world(path)
         return Path(path)

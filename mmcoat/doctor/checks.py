@@ -139,9 +139,8 @@ def _triton() -> Check:
         return Check('triton', OK, 'not installed; it is for GPUs')
     try:
         return Check('triton', OK, str(import_module('triton').__version__))
-    except (
-        Exception
-    ) as error:  # mmcoat runs without it; torch 2.6's imports setuptools, and does not ask for it
+    # mmcoat runs without it; torch 2.6's imports setuptools, and does not ask for it
+    except Exception as error:
         missing = getattr(error, 'name', None) == 'setuptools'
         remedy = 'pip install setuptools' if missing else 'pip install --force-reinstall triton'
         return Check('triton', WARNING, reason(error), remedy)

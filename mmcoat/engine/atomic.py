@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from mmcoat.checkpoints.atomic import remove_drafts, write_whole
+from mmcoat.checkpoints.atomic import write_whole
 
 BACKEND = 'mmcoat_atomic'
 
@@ -17,6 +17,3 @@ class AtomicBackend(LocalBackend):
         """Write ``obj``; a reader sees the old file or the new one, never a part."""
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
         write_whole(obj, filepath)
-
-
-__all__ = ['BACKEND', 'AtomicBackend', 'remove_drafts', 'write_whole']

@@ -41,9 +41,8 @@ class SeededDataset:
             return self._inside[int(index)]
         except UsageError:
             raise
-        except (
-            Exception
-        ) as error:  # pipelines raise errors of any type, and these seldom name the file
+        # pipelines raise errors of any type, and these seldom name the file
+        except Exception as error:
             reason = (str(error).splitlines() or [''])[0]
             raise SampleError(
                 f'sample {int(index)} ({self._file(int(index))}) cannot be loaded: '

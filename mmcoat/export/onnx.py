@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.export import ExportedProgram
 
-from mmcoat.engine.atomic import write_whole
+from mmcoat.checkpoints.atomic import write_whole
 
 from .errors import ExportError, require
 from .torch_export import AXES

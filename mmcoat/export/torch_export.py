@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from mmcoat.engine.atomic import write_whole
+from mmcoat.checkpoints.atomic import write_whole
 from mmcoat.ops import reference
 
 from .errors import ExportError

@@ -109,9 +109,8 @@ def last_line(error: BaseException) -> str:
         return lines[-1].partition(': ')[2] or lines[-1]
     if isinstance(error, KeyError) and error.args:  # it shows its text in quotes
         return (str(error.args[0]).splitlines() or [''])[0].strip()
-    if (
-        not lines[0] and error.__traceback__
-    ):  # a bare assert: what it asks for says more than nothing
+    if not lines[0] and error.__traceback__:
+        # a bare assert: its condition says more than nothing
         return traceback.extract_tb(error.__traceback__)[-1].line or ''
     return lines[0]
 
@@ -156,8 +155,7 @@ def _labels(error: BaseException) -> UsageError | None:
         return None
     return DataError(
         f'a label map holds class {found[1]}, which num_classes does not have: set num_classes, or correct '
-        'the '
-        'maps (reduce_zero_label takes 1 from each label)'
+        'the maps (reduce_zero_label takes 1 from each label)'
     )
 
 

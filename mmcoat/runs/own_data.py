@@ -10,7 +10,7 @@ from mmcoat.datasets.images import ARRAYS
 from mmcoat.datasets.palette import distinct_colours
 from mmcoat.errors import UsageError
 
-from .walk import datasets, dicts
+from .walk import datasets, dicts, type_name
 
 SPLITS = ('train', 'val', 'test')
 FOLDERS = {'img_dir': ('img_path', 'img'), 'map_dir': ('seg_map_path',)}  # keys of data_prefix
@@ -109,7 +109,9 @@ def places(cfg: Config, name: str) -> Iterator[tuple[dict, str]]:
     elif name == 'class_weight':
         yield from ((loss, name) for loss in _cross_entropies(cfg))
     elif name == 'scale':
-        steps = (step for step in dicts(cfg._cfg_dict) if _kind(step) in ('Resize', 'RandomResize'))
+        steps = (
+            step for step in dicts(cfg._cfg_dict) if type_name(step) in ('Resize', 'RandomResize')
+        )
         yield from ((step, name) for step in steps if name in step)
     elif split in SPLITS:
         yield from _split_places(cfg, split, part)
@@ -125,7 +127,7 @@ def _dataset_places(cfg: Config, name: str) -> Iterator[tuple[dict, str]]:
             yield dataset, 'type' if name == 'dataset_type' else name
     if name == 'reduce_zero_label':
         for step in dicts(cfg._cfg_dict):
-            if _kind(step) == 'LoadAnnotations' and name in step:
+            if type_name(step) == 'LoadAnnotations' and name in step:
                 yield step, name
 
 
@@ -144,7 +146,7 @@ def _split_places(cfg: Config, split: str, part: str) -> Iterator[tuple[dict, st
 def _cross_entropies(cfg: Config) -> Iterator[dict]:
     for part in dicts(cfg.get('model')):
         for loss in dicts(part.get('loss_decode')):
-            if _kind(loss) in ('CrossEntropyLoss', 'WeightedCrossEntropy'):
+            if type_name(loss) in ('CrossEntropyLoss', 'WeightedCrossEntropy'):
                 yield loss
 
 
@@ -162,9 +164,9 @@ def evaluate_ann_files(cfg: Config) -> None:
 def fit_zero_label(cfg: Config) -> None:
     """Make data sets without ``reduce_zero_label`` use that of their pipelines."""
     for dataset in datasets(cfg):
-        steps = [s for s in dicts(dataset.get('pipeline')) if _kind(s) == 'LoadAnnotations']
+        steps = [s for s in dicts(dataset.get('pipeline')) if type_name(s) == 'LoadAnnotations']
         said = [s['reduce_zero_label'] for s in steps if 'reduce_zero_label' in s]
-        if said and _kind(dataset) == 'BaseSegDataset':
+        if said and type_name(dataset) == 'BaseSegDataset':
             dataset.setdefault('reduce_zero_label', said[0])
 
 
@@ -203,7 +205,7 @@ def fit_channels(cfg: Config) -> None:
     if channels != 3 or 'in_channels' in model.backbone:
         model.backbone.in_channels = channels
     for step in dicts(cfg._cfg_dict):
-        if _kind(step) == 'LoadChannels':
+        if type_name(step) == 'LoadChannels':
             step['channels'] = channels
     arrays = str(cfg.get('img_suffix', '')).lower().endswith(ARRAYS)
     if channels != 3 or arrays:
@@ -216,9 +218,9 @@ def fit_channels(cfg: Config) -> None:
 def _load_channels(node: Any, channels: int) -> None:
     """Replace the image loading in every pipeline, and remove the colour distortion."""
     if isinstance(node, list):
-        node[:] = [step for step in node if _kind(step) not in EIGHT_BIT_ONLY]
+        node[:] = [step for step in node if type_name(step) not in EIGHT_BIT_ONLY]
         for index, step in enumerate(node):
-            if _kind(step) == 'LoadImageFromFile':
+            if type_name(step) == 'LoadImageFromFile':
                 node[index] = ConfigDict(type='mmcoat.LoadChannels', channels=channels)
     children = node.values() if isinstance(node, dict) else node
     for child in list(children):
@@ -249,14 +251,10 @@ def check_weights(cfg: Config) -> None:
     """
     weights, classes = cfg.get('class_weight'), cfg.get('classes')
     for loss in _cross_entropies(cfg):
-        softmax = _kind(loss) == 'CrossEntropyLoss' and not loss.get('use_sigmoid')
+        softmax = type_name(loss) == 'CrossEntropyLoss' and not loss.get('use_sigmoid')
         if weights is not None and softmax:
             loss['type'] = 'mmcoat.WeightedCrossEntropy'
             for key in ('use_sigmoid', 'avg_non_ignore', 'reduction'):
                 loss.pop(key, None)
     if weights is not None and classes and len(weights) != len(classes):
         raise UsageError(f'class_weight has {len(weights)} values for {len(classes)} classes')
-
-
-def _kind(part: Any) -> str:
-    return str(part.get('type', '')).split('.')[-1] if isinstance(part, dict) else ''

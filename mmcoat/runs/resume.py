@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from mmcoat import checkpoints
-from mmcoat.engine.atomic import remove_drafts
+from mmcoat.checkpoints.atomic import remove_drafts
 from mmcoat.errors import UsageError
 
 from . import workdir

@@ -22,6 +22,12 @@ def datasets(
                 pending += inner if isinstance(inner, list) else [inner]
 
 
+def type_name(part: Any) -> str:
+    """Return the name of the class that a part of a config builds, without scope or package; '' if none."""
+    kind = part.get('type', '') if isinstance(part, dict) else ''
+    return str(getattr(kind, '__name__', kind)).rsplit('.', 1)[-1]
+
+
 def dicts(node: Any) -> Iterator[dict]:
     """Yield every dict inside a config, however deep its lists are."""
     if isinstance(node, dict):

@@ -1,6 +1,7 @@
 """Results drawn over their images: label maps with a legend, boxes and masks with names and scores."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -148,8 +149,13 @@ def draw_instances(
         x1, y1, x2, y2 = (float(value) for value in boxes[i])
         pen.rectangle((x1, y1, max(x1, x2), max(y1, y2)), outline=colour, width=width)
         text = f'{classes[labels[i]]} {scores[i]:.2f}'
-        place = (x1, max(0.0, y1 - size - 2))
-        pen.rectangle(pen.textbbox(place, text, font=font), fill=colour)
-        ink = 'black' if sum(colour) > 380 else 'white'
-        pen.text(place, text, fill=ink, font=font)
+        draw_name(pen, (x1, max(0.0, y1 - size - 2)), text, font, colour)
     return np.asarray(canvas)
+
+
+def draw_name(
+    pen: ImageDraw.ImageDraw, place: tuple[float, float], text: str, font: Any, colour: Color
+) -> None:
+    """Draw a text on a ground of the colour, in black or white, whichever is readable."""
+    pen.rectangle(pen.textbbox(place, text, font=font), fill=colour)
+    pen.text(place, text, fill='black' if sum(colour) > 380 else 'white', font=font)

@@ -67,7 +67,7 @@ def test_equal_to_iou_metric(tmp_path, work, first):
 
 
 def test_labels_that_a_remap_would_ignore_are_refused(tmp_path):
-    """ADE20KDataset would take own names for a selection of its classes, and every score would be of nothing."""
+    """ADE20KDataset would take own names for a selection of its classes; scores would mean nothing."""
     path = config(tmp_path, text="dataset_type = 'ADE20KDataset'")
     with pytest.raises(LabelError, match='ADE20KDataset has no class forest'):
         predictions.Predictions(runs.load_config(str(path)), None, 'val')

@@ -9,7 +9,8 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook as _CheckpointHook
 from mmengine.runner import Runner
 
-from mmcoat.engine.atomic import BACKEND, write_whole
+from mmcoat.checkpoints.atomic import write_whole
+from mmcoat.engine.atomic import BACKEND
 from mmcoat.registry import HOOKS
 
 _OUTDATED = 'outdated_ckpts'
