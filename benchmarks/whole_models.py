@@ -20,6 +20,9 @@ from .weights import SEED, fill
 
 FILES = {
     'upernet': 'upernet_coat_{}_ade20k.py',
+    'fpn': 'fpn_coat_{}_ade20k.py',
+    'segformer': 'segformer_coat_{}_ade20k.py',
+    'mask2former': 'mask2former_coat_{}_ade20k.py',
     'mask_rcnn': 'mask_rcnn_coat_{}_1x_coco.py',
 }
 SHORT_NAMES = {
@@ -57,6 +60,12 @@ class Recorder(nn.Module):
 
 
 def build_whole_model(case: Case, backbone: nn.Module, is_swin: bool) -> nn.Module:
+    """Build the step's model: :func:`build_around`, with a backbone that records its maps."""
+    model = build_around(case, Recorder(backbone), is_swin)
+    return model.train(case.mode == 'train')
+
+
+def build_around(case: Case, backbone: nn.Module, is_swin: bool) -> nn.Module:
     """Build the config's model around ``backbone``, with the same weights in its heads for all CoaTs.
 
     Raises:
@@ -64,7 +73,7 @@ def build_whole_model(case: Case, backbone: nn.Module, is_swin: bool) -> nn.Modu
     """
     cfg = load_config(case)
     if is_swin:
-        set_channels(cfg, SWIN_CHANNELS)
+        _set_channels(cfg, SWIN_CHANNELS)
     scope = cfg.default_scope
     init_default_scope(scope)
     try:
@@ -79,12 +88,12 @@ def build_whole_model(case: Case, backbone: nn.Module, is_swin: bool) -> nn.Modu
         model = module.MODELS.build(cfg.model)
     fill(model)
     if case.model == 'mask_rcnn':
-        steady_detections(model)
-    model.backbone = Recorder(backbone)
-    return model.train(case.mode == 'train')
+        _steady_detections(model)
+    model.backbone = backbone
+    return model
 
 
-def steady_detections(model: nn.Module) -> None:
+def _steady_detections(model: nn.Module) -> None:
     """Make a detector find the same boxes with every backbone, because the work of its heads depends on them.
 
     All anchors are equally good proposals, and all proposals are objects of the first class. After the
@@ -104,12 +113,12 @@ def load_config(case: Case) -> Config:
     name = FILES[case.model].format(SHORT_NAMES[case.arch])
     cfg = runs.load_config(str(runs.find_config(name)))
     drop_pretrained(cfg)
-    if case.model == 'upernet':
+    if cfg.default_scope == 'mmseg':
         cfg.model.data_preprocessor.size = case.size
     return cfg
 
 
-def set_channels(cfg: Config, channels: list[int]) -> None:
+def _set_channels(cfg: Config, channels: list[int]) -> None:
     """Let the part behind the backbone take maps of ``channels``."""
     model = cfg.model
     if 'neck' in model:
