@@ -88,6 +88,28 @@ def keep_memory() -> bool:
     return False
 
 
+def progress(*columns: Any, transient: bool = False) -> Any:
+    """Return a progress bar of rich on stderr: description, bar, number done, ``columns``, time left.
+
+    Args:
+        columns: More of rich's columns.
+        transient: Whether the bar disappears at its end.
+    """
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    shown = TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), *columns
+    return Progress(
+        *shown, TimeRemainingColumn(), console=Console(stderr=True), transient=transient
+    )
+
+
 def command(main: Callable[[], Any]) -> Callable[[], int]:
     """Report errors that the user can fix in one line, with exit status 2.
 

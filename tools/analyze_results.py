@@ -8,14 +8,10 @@ scores.csv, scores.json, best.jpg, worst.jpg, and a larger picture of each of th
 import argparse
 import sys
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from mmcoat import cli, runs
 from mmcoat.analysis import predictions, ranking
 from mmcoat.errors import UsageError
 
-COLUMNS = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
 EXAMPLES = """examples:
   python tools/analyze_results.py configs/mine.py work_dirs/mine/iter_10000.pth --out-dir results
   python tools/analyze_results.py configs/mine.py mine.pth --out-dir losses --number 20 --sort loss
@@ -51,7 +47,7 @@ def main() -> None:
     folder = ranking.check_folder(args.out_dir)
     cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
     found = predictions.Predictions(cfg, args.checkpoint, args.split, args.device)
-    with Progress(*COLUMNS, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with cli.progress() as bar:
         task = bar.add_task('images', total=len(found))
         ranked = ranking.rank(
             found,

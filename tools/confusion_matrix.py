@@ -8,13 +8,11 @@ import argparse
 import sys
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmcoat import cli, runs
 from mmcoat.analysis import confusion, predictions
 from mmcoat.errors import UsageError
 
-COLUMNS = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
 EXAMPLES = """examples:
   python tools/confusion_matrix.py configs/mine.py work_dirs/mine/iter_10000.pth --out confusion.png
   python tools/confusion_matrix.py configs/mine.py --predictions label_maps --split val --json matrix.json
@@ -63,7 +61,7 @@ def main() -> None:
         found = predictions.SavedPredictions(cfg, args.predictions, args.split)
     else:
         found = predictions.Predictions(cfg, args.checkpoint, args.split, args.device)
-    with Progress(*COLUMNS, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with cli.progress() as bar:
         task = bar.add_task('images', total=len(found))
         counts = confusion.measure(found, lambda done: bar.update(task, completed=done))
     from mmcoat.analysis import confusion_views, curves

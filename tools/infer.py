@@ -10,16 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, ProgressColumn, Task
 from rich.text import Text
 
 from mmcoat import cli
@@ -165,8 +156,7 @@ def main() -> int:
         tta=args.tta,
         compile=args.compile,
     )
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), Speed())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with cli.progress(Speed()) as bar:
         broken = run_images(inferencer, images, args, kinds, bar) if images else []
         broken += run_videos(inferencer, videos, args, bar)
     for message in broken:

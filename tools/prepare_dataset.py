@@ -7,9 +7,6 @@ printed in one line and nothing is written.
 import argparse
 import sys
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from mmcoat import cli, runs
 from mmcoat.datasets import prepare
 from mmcoat.datasets.prepare.arguments import add_sources, mask_code
@@ -39,9 +36,7 @@ def main() -> None:
     detection = getattr(args, 'task', None) == 'detection'
     base = runs.find_model(args.model, detection)
     check_config_place(args.config, args.overwrite)
-    columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+    with cli.progress(transient=True) as bar:
         task = bar.add_task('reading', total=None)
 
         def progress(what: str, done: int, total: int) -> None:
