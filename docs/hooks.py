@@ -28,7 +28,7 @@ def on_files(files: Any, config: Any, **kwargs: object) -> Any:
     """Add a page for each tutorial."""
     from mkdocs.structure.files import File
 
-    for script in sorted(TUTORIALS.glob('*.py')):
+    for script in sorted(TUTORIALS.glob('own_*.py')):
         content = tutorial_page(script)
         files.append(File.generated(config, f'tutorials/{script.stem}.md', content=content))
     return files

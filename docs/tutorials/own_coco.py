@@ -22,35 +22,22 @@
 # %%
 import json
 import os
-import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+from shell import go_to_checkout, sh  # beside this file: sh runs a command and shows its output
 
 from mmcoat import Inferencer
 
-here = Path.cwd()
-os.chdir(next(p for p in (here, *here.parents) if (p / 'tools' / 'train.py').is_file()))
+go_to_checkout()
 
 # The tests run this file with MMCOAT_TUTORIAL_ITERS=2, on few and smaller pictures.
 FAST = 'MMCOAT_TUTORIAL_ITERS' in os.environ
 ITERS = int(os.environ.get('MMCOAT_TUTORIAL_ITERS', 200))
 SIDE, COUNT = (64, 5) if FAST else (160, 60)
 WORK = Path(os.environ.get('MMCOAT_TUTORIAL_DIR', 'work_dirs/tutorial_coco'))
-
-
-def sh(command, show=12):
-    """Run a command, print the last lines that it says, and stop where it fails."""
-    print('$', command)
-    words = [sys.executable if word == 'python' else word for word in shlex.split(command)]
-    result = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    lines = result.stdout.splitlines()
-    print('\n'.join(lines[-show:] if result.returncode == 0 else lines))
-    result.check_returncode()
-    return result.stdout
 
 
 # %% [markdown]

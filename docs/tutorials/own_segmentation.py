@@ -23,34 +23,21 @@
 import importlib.util
 import os
 import re
-import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+from shell import go_to_checkout, sh  # beside this file: sh runs a command and shows its output
 
 from mmcoat import Inferencer, runs
 
-here = Path.cwd()
-os.chdir(next(p for p in (here, *here.parents) if (p / 'tools' / 'train.py').is_file()))
+go_to_checkout()
 
 # The tests run this file with MMCOAT_TUTORIAL_ITERS=2, on smaller pictures.
 ITERS = int(os.environ.get('MMCOAT_TUTORIAL_ITERS', 120))
 SIDE = 64 if 'MMCOAT_TUTORIAL_ITERS' in os.environ else 128  # of the pictures
 WORK = Path(os.environ.get('MMCOAT_TUTORIAL_DIR', 'work_dirs/tutorial_segmentation'))
-
-
-def sh(command, show=12):
-    """Run a command, print the last lines that it says, and stop where it fails."""
-    print('$', command)
-    words = [sys.executable if word == 'python' else word for word in shlex.split(command)]
-    result = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    lines = result.stdout.splitlines()
-    print('\n'.join(lines[-show:] if result.returncode == 0 else lines))
-    result.check_returncode()
-    return result.stdout
 
 
 # %% [markdown]
