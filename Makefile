@@ -140,8 +140,7 @@ test-compiled: $(LINES:%=test-compiled-%)
 .venv-onedl/extras/.installed: .venv-onedl/.installed setup.cfg tests/extras.txt
 	@echo '[install] the extras export, page, tiff and hub, grad-cam, Captum, timm, segmentation_models_pytorch'
 	@$(PYTHON) -m venv --clear .venv-onedl/extras
-	@site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
-		.venv-onedl/bin/python -c "$$site" > $$(.venv-onedl/extras/bin/python -c "$$site")/base.pth
+	@. tests/throwaway.sh; stack .venv-onedl/extras .venv-onedl/bin/python
 	@.venv-onedl/extras/bin/python $(PIP) install -e '.[export,page,tiff,hub]' playwright scikit-learn tensorboard
 	@.venv-onedl/extras/bin/python $(PIP) install --no-deps -r tests/extras.txt
 	@touch $@
@@ -178,7 +177,7 @@ matrix: .venv-tools/.installed
 
 # The notebooks of docs/tutorials, from their scripts.
 tutorials: .venv-tools/.installed
-	@.venv-tools/bin/jupytext --update --to ipynb docs/tutorials/*.py
+	@.venv-tools/bin/jupytext --update --to ipynb docs/tutorials/own_*.py
 
 # Before a release: bad inputs; a training killed 20 times at random moments, resumed, and compared bit by bit with
 # one that was left alone.

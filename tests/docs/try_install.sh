@@ -8,6 +8,7 @@ set -euo pipefail
 python=${1:?an interpreter}
 what=${2:?readme, onedl or upstream}
 root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$root/tests/throwaway.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 unset PYTHONPATH
@@ -31,8 +32,7 @@ upstream) commands=$(block docs/install.md 'pip install ".[openmmlab]"') ;;
 esac
 
 "$python" -m venv "$work/env"
-mkdir "$work/source"
-(cd "$root" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$work/source")
+copy_source "$work/source"
 cat >"$work/env/bin/git" <<END
 #!/bin/sh
 [ "\$1" = clone ] || { echo "not a clone: git \$*" >&2; exit 1; }

@@ -8,6 +8,7 @@ set -euo pipefail
 line=${1:?upstream or onedl}
 python=${2:?python of an environment with that line}
 root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$root/tests/throwaway.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
@@ -25,12 +26,9 @@ expect() { # expect TEXT COMMAND...: the command succeeds and its output has TEX
 
 step "environment on top of $python"
 "$python" -m venv "$work/env"
-site=$("$work/env/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-"$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' >"$site/base.pth"
+stack "$work/env" "$python"
 PATH="$work/env/bin:$PATH"
-mkdir "$work/source"
-# the files of the checkout, without what builds left in it
-(cd "$root" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$work/source")
+copy_source "$work/source"
 
 if [ "$line" = upstream ]; then
     pip install -q openmim 'setuptools<81'

@@ -7,6 +7,7 @@ set -euo pipefail
 
 python=${1:?python of an environment with one of the lines}
 root=$(cd "$(dirname "$0")/../.." && pwd)
+. "$root/tests/throwaway.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
@@ -19,8 +20,7 @@ quiet() { # quiet COMMAND...: shows what it prints only where it fails
     out=$("$@" 2>&1) || { echo "$out" | tail -n 20; echo "failed: $*"; exit 1; }
 }
 
-mkdir "$work/source"
-(cd "$root" && git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$work/source")
+copy_source "$work/source"
 
 step 'sdist, and the wheel from it'
 "$python" -m venv "$work/tools"
@@ -42,13 +42,12 @@ except metadata.PackageNotFoundError:
 END
 )
 cp "$work/source/tests/package/check_installed.py" "$work"
-base=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 cd "$work" # nothing may be found beside the checkout
 for archive in "$wheel" "$sdist"; do
     step "${archive##*/} on top of $python"
     rm -rf env
     "$python" -m venv --without-pip env # its setuptools would hide the one below
-    echo "$base" >"$(env/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+    stack env "$python"
     # the archive alone; then what its extra asks for must be what is tested
     quiet env/bin/python -m pip install -q --disable-pip-version-check --no-deps --force-reinstall "$archive"
     quiet env/bin/python -m pip install -q --disable-pip-version-check --no-index "mmcoat[$line]"
