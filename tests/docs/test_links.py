@@ -18,6 +18,10 @@ CODE = re.compile(r'^(```|~~~).*?^\1\s*$|<!--.*?-->|`[^`\n]*`', re.MULTILINE | r
 LINK = re.compile(r'\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)')
 HTML = re.compile(r'<(?:img|a)\b[^>]*?\b(?:src|href)="([^"]+)"')
 ANGLE = re.compile(r'<(https?://[^>\s]+)>')
+ROOMS = (
+    'mmcoat|ops|models|checkpoints|engine|runs|apis|tools|configs|tests|benchmarks|examples|docs'
+)
+FILE = re.compile(rf'`((?:{ROOMS})/[\w/.]+\.(?:py|sh|json))`')
 HEADING = re.compile(r'^#{1,6}\s+(.*?)\s*#*\s*$', re.MULTILINE)
 
 
@@ -62,6 +66,14 @@ def problem(page: Path, target: str) -> str | None:
 def test_links_inside_the_repository(page):
     inside = [t for t in targets(page) if not urlsplit(t).scheme]
     assert not [text for t in inside if (text := problem(page, t))]
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda p: p.name)
+def test_files_that_are_named_exist(page):
+    """`ops/plain/heads.py` in a text is a file, counted from the checkout, from mmcoat/ or from tests/."""
+    named = set(FILE.findall(page.read_text(encoding='utf-8'))) - {'configs/mine.py'}
+    places = ROOT, ROOT / 'mmcoat', ROOT / 'tests'
+    assert not sorted(n for n in named if not any((place / n).is_file() for place in places))
 
 
 def test_addresses_of_other_hosts():
