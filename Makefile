@@ -156,7 +156,7 @@ test-extras: .venv-onedl/extras/.installed chromium
 	@OMP_NUM_THREADS=1 .venv-onedl/extras/bin/python -m pytest -n $(JOBS) --dist worksteal -rs tests/export \
 		tests/page tests/ops/test_backend.py tests/analysis/test_backends.py
 	@OMP_NUM_THREADS=1 PYTHONPATH=.venv-onedl/classification .venv-onedl/extras/bin/python -m pytest -n $(JOBS) -rs \
-		tests/models/test_smp.py tests/visualization/test_packages.py
+		tests/models/test_smp.py tests/visualization/test_packages.py tests/classification/test_export.py
 
 # Every command of the two mims, each in a throw-away environment.
 test-mim: $(LINES:%=.venv-%/.installed)

@@ -7,6 +7,8 @@ be read, its name is printed, the other files are processed, and the exit status
 import argparse
 import json
 import sys
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,7 @@ def find(inputs: list[str], out_dir: str, kinds: tuple[str, ...]) -> tuple[list[
 
 
 def run_images(inferencer: Any, images: list, args: Any, kinds: tuple, bar: Progress) -> list[str]:
-    """Save the results of all images, and return the files that could not be read."""
+    """Save the results of all images while the next ones run; return the files that could not be read."""
     broken, entries = [], []
     ids = {path.stem: number for number, path in enumerate(images, 1)}
     task = bar.add_task('images', total=len(images))
@@ -101,22 +103,35 @@ def run_images(inferencer: Any, images: list, args: Any, kinds: tuple, bar: Prog
         broken.append(str(error))
         bar.advance(task)
 
-    for result in inferencer.iterate(images, args.batch_size, args.tiles, on_error=note):
-        kept = result.only(args.classes.split(',')) if args.classes else result
-        kept.save(args.out_dir, kinds, args.opacity)
-        if 'coco' in kinds:
-            entries += kept.to_coco(ids[kept.name])
-        if args.show:
-            from PIL import Image
+    ahead = 0 if args.tiles else 2 * args.batch_size  # large images are kept one at a time
+    with ThreadPoolExecutor(1) as writer:
+        waiting: deque[Future] = deque()
+        for result in inferencer.iterate(images, args.batch_size, args.tiles, on_error=note):
+            kept = result.only(args.classes.split(',')) if args.classes else result
+            waiting.append(writer.submit(kept.save, args.out_dir, kinds, args.opacity))
+            if 'coco' in kinds:
+                entries += kept.to_coco(ids[kept.name])
+            if args.show:
+                from PIL import Image
 
-            Image.fromarray(kept.plot(args.opacity)).show(title=kept.name)
-        bar.advance(task)
+                Image.fromarray(kept.plot(args.opacity)).show(title=kept.name)
+            while len(waiting) > ahead:
+                waiting.popleft().result()
+                bar.advance(task)
+        for future in waiting:
+            future.result()
+            bar.advance(task)
     if 'coco' in kinds:
-        names = [dict(id=ids[path.stem], file_name=path.name) for path in images]
-        Path(args.out_dir).mkdir(parents=True, exist_ok=True)
-        for name, content in (('results', entries), ('images', names)):
-            Path(args.out_dir, f'{name}.json').write_text(json.dumps(content))
+        write_coco(args.out_dir, entries, ids, images)
     return broken
+
+
+def write_coco(out_dir: str, entries: list, ids: dict[str, int], images: list) -> None:
+    """Write COCO's result entries of all images, and the images' ids and names."""
+    names = [dict(id=ids[path.stem], file_name=path.name) for path in images]
+    Path(out_dir).mkdir(parents=True, exist_ok=True)
+    for name, content in (('results', entries), ('images', names)):
+        Path(out_dir, f'{name}.json').write_text(json.dumps(content))
 
 
 def run_videos(inferencer: Any, videos: list, args: Any, bar: Progress) -> list[str]:

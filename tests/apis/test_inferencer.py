@@ -1,8 +1,10 @@
 """The inferencer against the toolboxes' own, its results, and the tool."""
 
+import errno
 import json
 import os
 import sys
+import threading
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image
 from mmcoat import checkpoints
 from mmcoat.apis import Inferencer, TilePlan
 from mmcoat.apis import models as apis_models
+from mmcoat.apis.results import SegmentationResult
 from mmcoat.checkpoints import CheckpointError
 from mmcoat.errors import UsageError
 from tests.helpers import load, run_tool
@@ -188,6 +191,31 @@ def test_tool(monkeypatch, tmp_path, photo, capsys):
     assert 'would both be' in capsys.readouterr().err
     assert (folder / 'good.png').read_bytes() == photo.read_bytes()
     assert run_tool(monkeypatch, 'infer', tmp_path / 'mine.py', checkpoint, tmp_path / 'none') == 2
+
+
+def test_tool_writes_while_the_next_image_runs(monkeypatch, tmp_path, photo, capsys):
+    cfg = tiny('fpn_coat_lite_s_ade20k')
+    checkpoint = weights(cfg, tmp_path / 'a.pth')
+    cfg.dump(tmp_path / 'mine.py')
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for name in 'abcde':
+        (folder / f'{name}.png').write_bytes(photo.read_bytes())
+    threads, save = [], SegmentationResult.save
+
+    def watched(self, *args):
+        threads.append(threading.current_thread())
+        if self.name == 'd':
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        return save(self, *args)
+
+    monkeypatch.setattr(SegmentationResult, 'save', watched)
+    out = tmp_path / 'out'
+    arguments = ['infer', tmp_path / 'mine.py', checkpoint, folder, '--out-dir', out]
+    assert run_tool(monkeypatch, *arguments, '--device', 'cpu') == 2
+    assert 'No space left on device' in capsys.readouterr().err
+    assert threading.main_thread() not in threads
+    assert {f'{name}_overlay.png' for name in 'abc'} <= {p.name for p in out.iterdir()}
 
 
 def test_tool_writes_coco(monkeypatch, tmp_path, photo):

@@ -42,6 +42,18 @@ def test_classifier(classifier, tmp_path, output, shape):
     assert len(facts['classes']) == 1000
 
 
+def test_classifier_as_onnx(classifier, tmp_path):
+    """Equal to PyTorch in onnxruntime at three sizes; the exporter imports torchvision where it finds it."""
+    for package in ('onnx', 'onnxscript', 'onnxruntime'):
+        pytest.importorskip(package)
+    options = ExportOptions(
+        format='onnx', dynamic=('batch', 'height', 'width'), shape=(96, 128), verify=True
+    )
+    found = export_model(*classifier, tmp_path / 'program.onnx', options)
+    assert len({one.shape for one in found}) == 3
+    assert all(one.wrong == 0 for one in found)
+
+
 def test_classifiers_have_no_neck(classifier, tmp_path):
     options = ExportOptions(format='torch-export', part='neck', shape=(64, 64))
     with pytest.raises(ExportError, match='has no neck; take --part backbone'):
