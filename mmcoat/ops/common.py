@@ -66,6 +66,11 @@ def rows(x: Tensor) -> Tensor:
 JOINED_ROWS = 1024
 
 
+def few_rows(tokens: tuple[Tensor, ...]) -> bool:
+    """Whether ``map_rows`` makes a single call for ``tokens``."""
+    return sum(t.numel() for t in tokens) <= JOINED_ROWS * tokens[0].shape[-1]
+
+
 def map_rows(function: Callable[..., Tensor], *groups: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Call ``function`` on the rows of all tensors of a group at once if there are few rows.
 
@@ -78,7 +83,7 @@ def map_rows(function: Callable[..., Tensor], *groups: tuple[Tensor, ...]) -> tu
         The result of ``function`` for each position in the groups.
     """
     first = groups[0]
-    if sum(t.numel() for t in first) > JOINED_ROWS * first[0].shape[-1]:
+    if not few_rows(first):
         return tuple(function(*tensors) for tensors in zip(*groups, strict=True))
     out = function(*(torch.cat([rows(t) for t in group]) for group in groups))
     parts = out.split([t.numel() // t.shape[-1] for t in first])

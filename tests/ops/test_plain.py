@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from mmcoat import CoaT
-from mmcoat.ops import plain, reference
+from mmcoat.ops import common, plain, reference
 
-norm_mlp = importlib.import_module(
-    'mmcoat.ops.plain.norm_mlp'
-)  # the name in the package is the function
+# the name in the package is the function
+conv_attention = importlib.import_module('mmcoat.ops.plain.conv_attention')
+norm_mlp = importlib.import_module('mmcoat.ops.plain.norm_mlp')
 HEADS = 8
 WIDTHS = (8, 16, 19, 27, 32, 40, 64)  # of a head, over all archs
 EPS = 1e-6
@@ -62,8 +62,18 @@ def seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(params=['few tokens', 'many tokens'])
+def both_ways(request, monkeypatch):
+    """Maps of a test are small, so what runs for few tokens; the second time what runs for many."""
+    if request.param == 'many tokens':
+        monkeypatch.setattr(common, 'JOINED_ROWS', 0)
+        monkeypatch.setattr(conv_attention, '_ONE_BANK', 0)
+        monkeypatch.setattr(conv_attention, '_GRAD_AS_FILTER', 0)
+
+
+@pytest.mark.usefixtures('both_ways')
 @pytest.mark.parametrize('width', WIDTHS)
-@pytest.mark.parametrize('size', [(1, 5, 7), (2, 6, 3)])
+@pytest.mark.parametrize('size', [(1, 5, 7), (2, 6, 3), (1, 9, 10)])
 def test_conv_attention(width, size):
     channels = HEADS * width
     qkv_cls, qkv = random(size[0], 1, 3, channels), random(*size, 3, channels)
@@ -73,8 +83,9 @@ def test_conv_attention(width, size):
 
 
 @pytest.mark.parametrize('shift', [0, 60, -60, 200, -200])
-def test_keys_far_from_zero(shift):
+def test_keys_far_from_zero(monkeypatch, shift):
     """In float32, where the maximum is computed only if the sums require it."""
+    monkeypatch.setattr(common, 'JOINED_ROWS', 0)
     f32 = dict(dtype=torch.float32)
     qkv_cls, qkv = random(2, 1, 3, 32, **f32), random(2, 5, 4, 3, 32, **f32)
     for tensor in (qkv_cls, qkv):
@@ -104,6 +115,7 @@ def test_conv_attention_in_low_precision(dtype, width):
         assert worst[1] <= 2 * worst[0]
 
 
+@pytest.mark.usefixtures('both_ways')
 @pytest.mark.parametrize('shape', [(1, 5, 7, 24), (2, 40, 40, 24)])
 def test_norm_qkv(shape):
     """Few tokens, and more than are joined with the class token; three tensors come in inference."""
@@ -118,27 +130,29 @@ def draw_factor(drops: bool, batch: int, dtype: torch.dtype = torch.float64) -> 
     return torch.tensor([2.5, 0.0, 1.25][:batch], dtype=dtype) if drops else None
 
 
+@pytest.mark.usefixtures('both_ways')
 @pytest.mark.parametrize(('residual', 'drops'), [(False, False), (True, False), (True, True)])
 def test_linear_add(residual, drops):
-    x, weight, bias, skip = random(2, 5, 7, 24), random(16, 24), random(16), random(2, 5, 7, 16)
-    tensors = [x, weight, bias, *([skip] if residual else [])]
-    skip, factor = (skip,) if residual else None, draw_factor(drops, 2)
-    compare('linear_add', tensors, (x,), weight, bias, skip, factor)
+    tokens, weight, bias = (random(2, 1, 24), random(2, 5, 7, 24)), random(16, 24), random(16)
+    skips = (random(2, 1, 16), random(2, 5, 7, 16)) if residual else None
+    tensors = [*tokens, weight, bias, *(skips or [])]
+    compare('linear_add', tensors, tokens, weight, bias, skips, draw_factor(drops, 2))
 
 
+@pytest.mark.usefixtures('both_ways')
 @pytest.mark.parametrize('drops', [False, True])
-@pytest.mark.parametrize('shape', [(3, 1, 24), (3, 5, 7, 24)])
-def test_norm_mlp(shape, drops):
-    x, gamma, beta = random(*shape), random(24), random(24)
+def test_norm_mlp(drops):
+    tokens, gamma, beta = (random(3, 1, 24), random(3, 5, 7, 24)), random(24), random(24)
     weights, biases = (random(96, 24), random(24, 96)), (random(96), random(24))
-    tensors = [x, gamma, beta, *weights, *biases]
+    tensors = [*tokens, gamma, beta, *weights, *biases]
     factor = draw_factor(drops, 3)
-    compare('norm_mlp', tensors, (x,), gamma, beta, EPS, weights, biases, factor)
+    compare('norm_mlp', tensors, tokens, gamma, beta, EPS, weights, biases, factor)
 
 
 @pytest.mark.parametrize('drops', [False, True])
 def test_norm_mlp_in_chunks(monkeypatch, drops):
     """In float32, where chunks are used: they begin within a sample, and the last is not full."""
+    monkeypatch.setattr(common, 'JOINED_ROWS', 0)
     monkeypatch.setattr(norm_mlp, '_CHUNK_VALUES', 1)  # the smallest chunks: 256 tokens
     f32 = dict(dtype=torch.float32)
     x, gamma, beta = random(3, 23, 9, 24, **f32), random(24, **f32), random(24, **f32)
@@ -180,6 +194,7 @@ def backbone_results(model: CoaT, backend: str, x: Tensor) -> list[Tensor]:
     return [*out, *(p.grad for p in model.parameters() if p.grad is not None)]
 
 
+@pytest.mark.usefixtures('both_ways')
 @pytest.mark.parametrize('arch', ['lite_tiny', 'tiny'])
 @pytest.mark.parametrize('arguments', [{}, dict(with_cp=True), dict(frozen_stages=2)])
 def test_gradients_of_the_backbone(arch, arguments):
@@ -190,6 +205,7 @@ def test_gradients_of_the_backbone(arch, arguments):
     torch.testing.assert_close(results[1], results[0], rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.usefixtures('both_ways')
 def test_autocast_trains():
     """Gradients under bfloat16 autocast have the direction of those in float32."""
     model = CoaT('lite_tiny')
@@ -228,6 +244,7 @@ def test_keeps_for_backward_only_what_it_must(monkeypatch, arch, chunks):
 
     Of many tokens, worked on in chunks, the hidden values are computed again.
     """
+    monkeypatch.setattr(common, 'JOINED_ROWS', 0)  # as if the maps were large
     monkeypatch.setattr(norm_mlp, '_CHUNK_VALUES', 1 if chunks else 2**40)
     model, x = CoaT(arch), torch.randn(1, 3, 128, 128)
     settings, expected = model.arch_settings, 0

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..common import compute_dtype, no_autocast, wants_gradient
+from ..common import compute_dtype, few_rows, no_autocast, wants_gradient
 from . import heads
 from .norm_qkv import Qkv, unbind
 from .pack_filters import PackedFilters
@@ -26,6 +26,8 @@ def conv_attention(
             dtype = compute_dtype(qkv)
             qkv_cls, qkv = qkv_cls.to(dtype), qkv.to(dtype)
             if wants_gradient(qkv_cls, qkv, weight, bias):
+                if few_rows((qkv_cls[..., 0, :], qkv[..., 0, :])):
+                    return _joined(qkv_cls, qkv, filters, num_heads, scale)
                 return ConvAttention.apply(qkv_cls, qkv, weight, bias, groups, num_heads, scale)
         return _forward(qkv_cls, qkv, weight, bias, num_heads, scale)[:2]
 
@@ -89,6 +91,12 @@ def _convolve(v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return out.permute(0, 2, 3, 1).contiguous()
 
 
+# Tokens of a map up to which one gradient for filters of all windows is faster than one for each window, and up
+# to which a convolution with the gradient as its filter is, both measured on a CPU.
+_ONE_BANK = 1024
+_GRAD_AS_FILTER = 64
+
+
 def _convolve_backward(
     grad: Tensor, v: Tensor, weight: Tensor, groups: Sequence[tuple[int, int]]
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,6 +114,8 @@ def _convolve_backward(
     grad_v = _conv_backward(grad, v, weight, [True, False, False], padding)[0].permute(0, 2, 3, 1)
     # in float32: oneDNN is far slower with bfloat16 here
     total = torch.promote_types(torch.float32, v.dtype)
+    if v.shape[2] * v.shape[3] <= _ONE_BANK:
+        groups = ((v.shape[1], largest),)  # gradients beyond a window are dropped where it was padded
     sizes = [channels for channels, _ in groups]
     parts = zip(grad.to(total).split(sizes, 1), v.to(total).split(sizes, 1), groups, strict=True)
     framed = [F.pad(_filter_grad(g, x, k), [(largest - k) // 2] * 4) for g, x, (_, k) in parts]
@@ -115,14 +125,20 @@ def _convolve_backward(
 def _filter_grad(grad: Tensor, x: Tensor, window: int) -> Tensor:
     """Return the gradient of depthwise filters (C, 1, window, window).
 
-    Three columns of the window at a time, because for more columns oneDNN is ten times as slow.
+    Three columns of the window at a time, because for more columns oneDNN is ten times as slow. On tiny maps
+    even these take longer than a depthwise convolution of ``x`` with ``grad`` as its filters.
 
     Args:
         grad: Gradient of the convolution, (B, C, H, W).
         x: Its input, (B, C, H, W).
         window: Window size, odd; the convolution was padded by half of it.
     """
-    pad, width, channels = window // 2, grad.shape[3], grad.shape[1]
+    pad, (batch, channels, height, width) = window // 2, grad.shape
+    if height * width <= _GRAD_AS_FILTER:
+        count = batch * channels
+        framed = F.pad(x, (pad, pad, pad, pad)).reshape(1, count, height + 2 * pad, width + 2 * pad)
+        each = F.conv2d(framed, grad.reshape(count, 1, height, width), groups=count)
+        return each.view(batch, channels, 1, window, window).sum(0)
     grad = grad.contiguous(memory_format=torch.channels_last)
     x = F.pad(x, (pad, pad))
     columns = []
@@ -142,6 +158,35 @@ def _conv_backward(
     return torch.ops.aten.convolution_backward(
         grad, x, weight, None, [1, 1], padding, [1, 1], False, [0, 0], channels, mask
     )
+
+
+def _joined(qkv_cls, qkv, filters, num_heads, scale):
+    """Process class token and image tokens of a small map in one sequence, with autograd's own gradients."""
+    tokens = torch.cat([qkv_cls, qkv.flatten(1, 2)], 1).unflatten(-1, (num_heads, -1))
+    # (B, 1 + N, 3, heads, Ch) -> three (B, heads, 1 + N, Ch)
+    q, k, v = tokens.permute(2, 0, 3, 1, 4).unbind()
+    context = k.softmax(2).transpose(-1, -2) @ v
+    out = (q @ (scale * context)).transpose(1, 2).flatten(2)
+    q, _, v = qkv.unbind(-2)
+    out_cls, out = out.split([1, out.shape[1] - 1], 1)
+    return out_cls, torch.addcmul(out.view(q.shape), q, Convolution.apply(v, *filters))
+
+
+class Convolution(torch.autograd.Function):
+    """The depthwise convolution of (B, H, W, C), with faster gradients than autograd's."""
+
+    @staticmethod
+    def forward(ctx, v, weight, bias, groups):
+        v, low = v.contiguous(), weight.to(v.dtype)
+        ctx.save_for_backward(v, low)
+        ctx.groups, ctx.dtypes = groups, (weight.dtype, bias.dtype)
+        return _convolve(v, low, bias.to(v.dtype))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        grad_v, *grads = _convolve_backward(grad.contiguous(), *ctx.saved_tensors, ctx.groups)
+        return grad_v, *(g.to(dtype) for g, dtype in zip(grads, ctx.dtypes, strict=True)), None
 
 
 class ConvAttention(torch.autograd.Function):

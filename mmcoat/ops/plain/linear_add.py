@@ -6,11 +6,11 @@ from torch import Tensor
 
 from .. import reference
 from ..common import (
-    add_branches,
     compute_dtype,
     map_rows,
     no_autocast,
     opaque_wanted,
+    per_token,
     wants_gradient,
 )
 
@@ -101,8 +101,16 @@ def linear_add(
     if compiling and not opaque_wanted(tokens[0]):
         return reference.linear_add(tokens, weight, bias, residual, factor)
     if factor is not None or wants_gradient(*tokens, weight, bias):
-        out = tuple(F.linear(x, weight, bias) for x in tokens)
-        return out if residual is None else add_branches(residual, out, factor)
+
+        def train(x: Tensor, skip: Tensor | None = None, factor: Tensor | None = None) -> Tensor:
+            out = F.linear(x, weight, bias)
+            if factor is not None:
+                return torch.addcmul(skip, out, factor)
+            return out if skip is None else skip + out
+
+        factors = None if factor is None else tuple(per_token(factor, x) for x in tokens)
+        groups = (tokens,) if residual is None else (tokens, residual, factors)
+        return map_rows(train, *(group for group in groups if group is not None))
     dtype = compute_dtype(tokens[0])
     weight, bias = weight.to(dtype), bias.to(dtype)
     if compiling:

@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 from .. import reference
 from ..common import (
     compute_dtype,
+    few_rows,
     map_rows,
     no_autocast,
     opaque_wanted,
@@ -33,7 +34,11 @@ def norm_mlp(
     biases: tuple[Tensor, Tensor],
     factor: Tensor | None,
 ) -> tuple[Tensor, ...]:
-    """Return ``x + factor * mlp(layer_norm(x))`` of each tensor; see ``reference.norm_mlp``."""
+    """Return ``x + factor * mlp(layer_norm(x))`` of each tensor; see ``reference.norm_mlp``.
+
+    In training, few tokens are processed as the reference does it, all in one call: where calls cost more than
+    arithmetic, nothing is worth computing again.
+    """
     dtype = compute_dtype(tokens[0])
     factors = tuple(None if factor is None else per_token(factor, x) for x in tokens)
     if torch.compiler.is_compiling():
@@ -43,8 +48,17 @@ def norm_mlp(
         return tuple(
             _opaque_mlp(x, gamma, beta, eps, *low, f) for x, f in zip(tokens, factors, strict=True)
         )
+    groups = (tokens,) if factor is None else (tokens, factors)
+    training = wants_gradient(*tokens, gamma, beta, *weights, *biases)
+    if training and few_rows(tokens):
+
+        def joined(x: Tensor, factor: Tensor | None = None) -> Tensor:
+            factor = None if factor is None else factor.flatten()
+            return reference.norm_mlp((x,), gamma, beta, eps, weights, biases, factor)[0]
+
+        return map_rows(joined, *groups)
     with no_autocast(tokens[0]):
-        if wants_gradient(*tokens, gamma, beta, *weights, *biases):
+        if training:
             return tuple(
                 NormMlp.apply(x, gamma, beta, eps, *weights, *biases, f, dtype)
                 for x, f in zip(tokens, factors, strict=True)
@@ -54,7 +68,7 @@ def norm_mlp(
         def run(x: Tensor, factor: Tensor | None = None) -> Tensor:
             return _infer(x, gamma, beta, eps, *low, factor)
 
-        return map_rows(run, tokens, *([] if factor is None else [factors]))
+        return map_rows(run, *groups)
 
 
 def _chunks(x: Tensor, hidden: int, dtype: torch.dtype) -> list[slice]:

@@ -8,8 +8,8 @@ from torch.autograd.function import once_differentiable
 
 from .. import reference
 from ..common import (
-    JOINED_ROWS,
     compute_dtype,
+    few_rows,
     map_rows,
     no_autocast,
     opaque_wanted,
@@ -63,8 +63,12 @@ def norm_qkv(
             tuple(opaque_linear(x, *pair, None) for pair in zip(parts[:3], parts[3:], strict=True))
             for x in normed
         )
+    training = wants_gradient(*tokens, gamma, beta, weight, bias)
+    if training and few_rows(tokens):
+        norm = gamma, beta, eps
+        return map_rows(lambda x: reference.norm_qkv((x,), *norm, weight, bias)[0], tokens)
     with no_autocast(tokens[0]):
-        if wants_gradient(*tokens, gamma, beta, weight, bias):
+        if training:
             norm = gamma, beta, eps
             qkv = tuple(NormLinear.apply(x, *norm, weight, bias, dtype) for x in tokens)
             return tuple(x.unflatten(-1, (3, -1)) for x in qkv)
@@ -75,7 +79,7 @@ def norm_qkv(
 
         def run(x: Tensor) -> Qkv:
             normed = layer_norm(x, gamma, beta, eps)[0].to(dtype)
-            if x.device.type != 'cpu' or x.numel() <= JOINED_ROWS * x.shape[-1]:
+            if x.device.type != 'cpu' or few_rows((x,)):
                 return linear(normed, weight.whole, bias).unflatten(-1, (3, -1))
             parts = zip(weight.parts, bias.chunk(3), strict=True)
             return tuple(linear(normed, w, b) for w, b in parts)
