@@ -58,6 +58,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation of the config')
     parser.add_argument('--compile', action='store_true', help='compile the backbone first')
+    parser.add_argument(
+        '--spare-memory',
+        action='store_true',
+        help='segmentation: enlarge scores a few classes at a time; the same labels in less memory and more time',
+    )
+    parser.add_argument(
+        '--keep-memory',
+        action='store_true',
+        help='on CPU: keep freed memory for the next tensors; large images run up to a fifth faster, and the '
+        'process stays as large as it once was',
+    )
     parser.add_argument('--score-thr', type=float, default=0.3, help='lowest score of a box (0.3)')
     parser.add_argument('--opacity', type=float, default=0.5, help='of colours, 0 to 1 (0.5)')
     return parser.parse_args()
@@ -156,6 +167,8 @@ def run_videos(inferencer: Any, videos: list, args: Any, bar: Progress) -> list[
 @cli.command
 def main() -> int:
     args = parse_args()
+    if args.keep_memory:
+        cli.keep_memory()
     from mmcoat.apis import Inferencer
     from mmcoat.runs import bound_kernel_caches
 
@@ -170,6 +183,7 @@ def main() -> int:
         score_thr=args.score_thr,
         tta=args.tta,
         compile=args.compile,
+        spare_memory=args.spare_memory,
     )
     with cli.progress(Speed()) as bar:
         broken = run_images(inferencer, images, args, kinds, bar) if images else []

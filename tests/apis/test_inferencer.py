@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mmcoat import checkpoints
-from mmcoat.apis import Inferencer, TilePlan
+from mmcoat import checkpoints, cli
+from mmcoat.apis import Inferencer, TilePlan, fast
 from mmcoat.apis import models as apis_models
+from mmcoat.apis.label_maps import spare_memory
 from mmcoat.apis.results import SegmentationResult
 from mmcoat.checkpoints import CheckpointError
 from mmcoat.errors import UsageError
@@ -216,6 +217,22 @@ def test_tool_writes_while_the_next_image_runs(monkeypatch, tmp_path, photo, cap
     assert 'No space left on device' in capsys.readouterr().err
     assert threading.main_thread() not in threads
     assert {f'{name}_overlay.png' for name in 'abc'} <= {p.name for p in out.iterdir()}
+
+
+def test_tool_spares_and_keeps_memory(monkeypatch, tmp_path, photo):
+    cfg = tiny('fpn_coat_lite_s_ade20k')
+    checkpoint = weights(cfg, tmp_path / 'a.pth')
+    cfg.dump(tmp_path / 'mine.py')
+    kept, sparing = [], []
+    monkeypatch.setattr(cli, 'keep_memory', lambda: kept.append(True))
+    monkeypatch.setattr(fast, 'spare_memory', lambda model: sparing.append(spare_memory(model)))
+    for out, options in (('a', []), ('b', ['--spare-memory', '--keep-memory'])):
+        arguments = [tmp_path / 'mine.py', checkpoint, photo, '--out-dir', tmp_path / out]
+        options = [*options, '--save', 'png', '--device', 'cpu', '--precision', 'fp32']
+        assert run_tool(monkeypatch, 'infer', *arguments, *options) == 0
+        assert len(kept) == len(sparing) == (out == 'b')
+    labels = [np.asarray(Image.open(tmp_path / out / 'photo.png')) for out in 'ab']
+    np.testing.assert_array_equal(*labels)
 
 
 def test_tool_writes_coco(monkeypatch, tmp_path, photo):
