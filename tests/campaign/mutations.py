@@ -22,6 +22,7 @@ from tests.helpers import ROOT
 
 BACKBONES, CHECKPOINTS = 'mmcoat/models/backbones', 'mmcoat/checkpoints'
 OPS = ('ops/test_blocks.py',)
+ATTENTION = ('ops/test_plain.py::test_conv_attention',)
 PRECISION = ('ops/test_precision.py',)
 NAMES = ('checkpoints/test_names.py',)
 GOLDEN = ('models/test_golden.py::test_features',)
@@ -52,7 +53,21 @@ MUTATIONS = [
         'mmcoat/ops/plain/conv_attention.py',
         'inner.sub_(product)',
         'inner.add_(product)',
-        OPS,
+        ATTENTION,
+    ),
+    Mutation(
+        'scale: the attention of small maps in training has none',
+        'mmcoat/ops/plain/conv_attention.py',
+        '(q @ (scale * context))',
+        '(q @ context)',
+        ATTENTION,
+    ),
+    Mutation(
+        "index: the filters' gradient of small maps is a column off",
+        'mmcoat/ops/plain/conv_attention.py',
+        'F.pad(x, (pad, pad, pad, pad))',
+        'F.pad(x, (pad - 1, pad + 1, pad, pad))',
+        ATTENTION,
     ),
     Mutation(
         'maximum: the key of the class token does not count',
