@@ -5,8 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mmcoat.checkpoints.convert import from_own
-
 SEED = 2104
 
 
@@ -26,13 +24,3 @@ def _numbers(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor
     if len(shape) > 1:
         return numbers / math.sqrt(math.prod(shape[1:]))
     return 0.1 * numbers + name.endswith('.weight')
-
-
-def foreign_weights(model: nn.Module, target: str) -> dict[str, Tensor]:
-    """Return the weights of our backbone under ``'timm'`` or ``'official'`` names, including aliases."""
-    return from_own(model.state_dict(), target).weights
-
-
-def images(batch: int, size: tuple[int, int], seed: int = SEED) -> Tensor:
-    """Return normalised images, (batch, 3, H, W)."""
-    return torch.randn(batch, 3, *size, generator=torch.Generator().manual_seed(seed))
