@@ -46,7 +46,7 @@ class Benchmark:
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         if self.device.type == 'cuda':
-            torch.cuda.set_device(self.device)
+            torch.cuda.set_device(self.device.index or 0)  # it refuses 'cuda' without a number
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         self.results = Results(environment.describe(self.device))

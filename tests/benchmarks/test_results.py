@@ -4,9 +4,10 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
+import torch
 
-from benchmarks import contenders, presets
-from benchmarks.bench import Benchmark
+from benchmarks import contenders, environment, presets
+from benchmarks.bench import Benchmark, Options
 from benchmarks.cases import Case, parse_size
 from benchmarks.plots import draw
 from benchmarks.results import Results, Row, merge
@@ -220,6 +221,14 @@ def test_report_of_nothing(rows, tmp_path):
     results = Results(environment, rows)
     assert ('not here' in report(results)) == bool(rows)
     assert draw(results, tmp_path) == []
+
+
+def test_a_gpu_without_a_number_is_the_first(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch._C, '_cuda_setDevice', chosen.append, raising=False)
+    monkeypatch.setattr(environment, 'describe', lambda device: {})
+    Benchmark(Options({}, torch.device('cuda')), print)
+    assert chosen == [0]
 
 
 def test_overlapping_grids_measure_a_case_once(tmp_path):
