@@ -19,6 +19,7 @@ CHOICES = dict(arch=tuple(ARCH_ZOO), dtype=tuple(DTYPES), mode=MODES)
 BACKBONE = 'backbone'
 WHOLE_MODELS = ('upernet', 'mask_rcnn')
 SMALLEST = 32
+SEED = 2104  # of weights, images and annotations, the same for all contenders
 
 
 class UnavailableError(Exception):

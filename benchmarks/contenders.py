@@ -16,8 +16,7 @@ from mmcoat.models import CoaT
 from mmcoat.models.prepare import prepare_for_inference
 
 from . import peers
-from .cases import BACKBONE, DTYPES, Case, Grid, UnavailableError
-from .weights import fill
+from .cases import BACKBONE, DTYPES, SEED, Case, Grid, UnavailableError
 
 COMPILED, GRAPH = '-compiled', '-graph'
 NO_GRAPHS = ('reference', 'official')  # no user would run these as graphs
@@ -36,6 +35,22 @@ class Contender:
     def is_coat(self) -> bool:
         """Whether its outputs must be equal to the reference."""
         return self.family != 'swin'
+
+
+def fill(model: nn.Module, seed: int = SEED) -> None:
+    """Set every parameter to seeded random numbers with the magnitude of a trained network's.
+
+    The usual initialisation is not suitable: biases of zero and norms of one hide mistakes.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            numbers = torch.randn(parameter.shape, generator=generator)
+            if parameter.dim() > 1:
+                numbers /= parameter[0].numel() ** 0.5
+            else:
+                numbers = 0.1 * numbers + name.endswith('.weight')
+            parameter.copy_(numbers)
 
 
 def build_coat(backend: str = 'auto', arch: str = 'lite_small', with_cp: bool = False) -> CoaT:

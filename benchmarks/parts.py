@@ -8,8 +8,7 @@ import itertools
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -20,11 +19,10 @@ from torch import nn
 from mmcoat import CoaT
 from mmcoat.apis.fast import ready
 
-from .cases import DTYPES, Case, parse_size
+from .cases import DTYPES, SEED, Case, parse_size
 from .memory import peak_memory
 from .peers import build_swin
 from .steps import synchronize
-from .weights import SEED
 from .whole_models import FILES, WholeStep, build_around
 
 BACKBONES = {'coat': lambda: CoaT('lite_small'), 'swin': build_swin}
@@ -52,14 +50,19 @@ class Stopwatch:
         self.seconds[self._stack[-1]] += now - self._last
         self._last = now
 
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Count what runs inside to ``name``."""
-        self._mark()
-        self._stack.append(name)
-        yield
-        self._mark()
-        self._stack.pop()
+    def wrap(self, owner: Any, method: str, name: str) -> None:
+        """Count all calls of a method to the part ``name``."""
+        inner = getattr(owner, method)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            self._mark()
+            self._stack.append(name)
+            result = inner(*args, **kwargs)
+            self._mark()
+            self._stack.pop()
+            return result
+
+        setattr(owner, method, timed)
 
     def read(self, step: Callable[[], Any]) -> dict[str, float]:
         """Return the seconds of each part of one step."""
@@ -68,10 +71,6 @@ class Stopwatch:
         step()
         self._mark()
         return dict(self.seconds)
-
-    def wrap(self, owner: Any, method: str, name: str) -> None:
-        """Count all calls of a method to a part."""
-        setattr(owner, method, self.part(name)(getattr(owner, method)))
 
 
 def watch(model: nn.Module, stopwatch: Stopwatch) -> None:

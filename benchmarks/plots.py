@@ -20,8 +20,7 @@ def draw(results: Results, out: Path) -> list[Path]:
     for kind in (*VALUES, 'ratios'):  # of an earlier run
         for path in out.glob(f'{kind}_*.png'):
             path.unlink()
-    frame = measured(results) if results.rows else pd.DataFrame()
-    paths: list[Path] = []
+    frame, paths = measured(results), []
     if not len(frame):
         return paths
     frame = frame.assign(latency=frame['median'] * 1e3, memory=frame.peak_bytes / MEGABYTE)

@@ -74,7 +74,8 @@ class Results:
 
     def frame(self) -> pd.DataFrame:
         """Return the rows with sizes as texts, their pixels, and the largest difference."""
-        frame = pd.DataFrame([asdict(row) for row in self.rows])
+        columns = list(Row.__dataclass_fields__)
+        frame = pd.DataFrame([asdict(row) for row in self.rows], columns=columns)
         frame['pixels'] = [height * width for height, width in frame['size']]
         frame['size'] = frame['size'].map(size_text)
         frame['largest_difference'] = [(d or {}).get('largest') for d in frame.difference]

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .cases import DTYPES, Case
-from .weights import SEED
+from .cases import DTYPES, SEED, Case
 
 GRAPH_WARMUP = 3  # calls on a side stream before a capture, as PyTorch asks for
 

@@ -107,9 +107,8 @@ def _markdown_cell(value: Any) -> str:
 
 def report(results: Results, markdown: bool = False) -> str:
     """Return all tables, and the environment in which they were measured."""
-    parts = [environment_text(results.environment)]
-    frame = results.frame() if results.rows else pd.DataFrame(dict(status=[]))
     show = markdown_table if markdown else text_table
+    frame, parts = results.frame(), [environment_text(results.environment)]
     good, missing = frame[frame.status == 'ok'], frame[frame.status != 'ok']
     if len(good):
         parts.append(show(main_table(good)))

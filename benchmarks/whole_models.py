@@ -1,22 +1,21 @@
 """Whole models: the real configs with their data preprocessors, around each contender's backbone."""
 
-import importlib
 import warnings
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor, nn
 
 from mmcoat import runs
-from mmcoat.analysis.flops import drop_pretrained
+from mmcoat.analysis.flops import build_model
 from mmcoat.apis.models import SHORT_NAMES
+from mmcoat.errors import UsageError
 
-from .cases import Case, UnavailableError
+from .cases import SEED, Case, UnavailableError
+from .contenders import fill
 from .steps import Step
-from .weights import SEED, fill
 
 FILES = {
     'upernet': 'upernet_coat_{}_ade20k.py',
@@ -37,21 +36,16 @@ def build_around(case: Case, backbone: nn.Module, is_swin: bool) -> nn.Module:
     """
     name = FILES[case.model].format(SHORT_NAMES.get(case.arch, case.arch))
     cfg = runs.load_config(str(runs.find_config(name)))
-    drop_pretrained(cfg)
     if is_swin:
         _set_channels(cfg.model, SWIN_CHANNELS)
-    scope = cfg.default_scope
-    if scope == 'mmseg':
+    if cfg.default_scope == 'mmseg':
         cfg.model.data_preprocessor.size = case.size
     try:
-        importlib.import_module(f'{scope}.models')
-    except ImportError as error:
-        reason = str(error).splitlines()[0]
-        raise UnavailableError(f'{case.model} needs {scope}: {reason}') from error
-    init_default_scope(scope)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # warnings of the toolbox about its own defaults
-        model = MODELS.build(cfg.model)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # warnings of the toolbox about its own defaults
+            model = build_model(cfg)
+    except UsageError as error:
+        raise UnavailableError(str(error)) from error
     fill(model)
     if case.model == 'mask_rcnn':
         _steady_detections(model)

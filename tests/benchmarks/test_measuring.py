@@ -1,5 +1,6 @@
 """Memory, time and the comparison of outputs give the known values."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from benchmarks import compare, contenders, memory, timing
+from benchmarks.parts import Stopwatch
 from benchmarks.steps import Outcome
 
 from .common import CPU, GRID, measure
@@ -81,6 +83,23 @@ def test_a_failing_step_does_not_stop_the_others():
 def test_quartiles():
     assert timing.quartiles([1.0, 2.0, 3.0, 4.0, 5.0]) == (2.0, 3.0, 4.0)
     assert timing.quartiles([7.0]) == (7.0, 7.0, 7.0)
+
+
+def test_stopwatch_counts_to_the_innermost_part():
+    class Model:
+        def outer(self):
+            return self.inner()
+
+        def inner(self):
+            return 'result'
+
+    model, stopwatch = Model(), Stopwatch(CPU, itertools.count().__next__)
+    stopwatch.wrap(model, 'outer', 'head')
+    stopwatch.wrap(model, 'inner', 'backbone')
+    assert model.outer() == 'result'
+    for _ in range(2):  # a second on the clock at each boundary
+        found = stopwatch.read(model.outer)
+        assert found == {'post-processing': 2, 'head': 2, 'backbone': 1}
 
 
 def test_differences():
