@@ -1,86 +1,76 @@
-"""Cases and grids: a case is an arch at one size, batch, precision and mode; a grid is a product of cases."""
+"""Cases and grids: a case is an arch at one size, batch, precision and mode; a grid is a product of cases.
 
+An invalid value raises a UsageError that names it and the choices.
+"""
+
+import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
 from mmcoat.arch import ARCH_ZOO
+from mmcoat.errors import UsageError
 
 DTYPES = {'fp32': None, 'bf16': torch.bfloat16}  # bf16 is autocast; weights stay float32
-MODES = ('inference', 'train')
+MODES = ('inference', 'train')  # train is forward and backward, without optimizer
+CHOICES = dict(arch=tuple(ARCH_ZOO), dtype=tuple(DTYPES), mode=MODES)
 BACKBONE = 'backbone'
 WHOLE_MODELS = ('upernet', 'mask_rcnn')
+SMALLEST = 32
+SEED = 2104  # of weights, images and annotations, the same for all contenders
+
+
+class UnavailableError(Exception):
+    """A contender cannot run here; the message says why and what to do."""
+
+    status = 'unavailable'
 
 
 @dataclass(frozen=True)
 class Case:
-    """One set-up, the same for every contender.
-
-    Attributes:
-        arch: Name of the arch zoo.
-        size: Height and width of the images.
-        batch: Images in a batch.
-        dtype: ``'fp32'``, or ``'bf16'`` for autocast.
-        mode: ``'inference'``, or ``'train'``: forward and backward, without optimizer.
-        model: ``'backbone'``, or a whole model around it, one of :data:`WHOLE_MODELS`.
-    """
+    """One set-up, the same for every contender."""
 
     arch: str
-    size: tuple[int, int]
+    size: tuple[int, int]  # height and width of the images
     batch: int
     dtype: str
     mode: str
-    model: str = BACKBONE
+    model: str = BACKBONE  # or the whole model around it
+
+    def __post_init__(self) -> None:
+        for what, choices in CHOICES.items():
+            if getattr(self, what) not in choices:
+                raise UsageError(f'{what} must be one of {choices}, got {getattr(self, what)!r}')
+        if min(self.size) < SMALLEST:
+            raise UsageError(f'sizes must be at least {SMALLEST} pixels, got {min(self.size)}')
 
     def __str__(self) -> str:
         model = '' if self.model == BACKBONE else f'{self.model} '
-        return (
-            f'{model}{self.arch} {size_text(self.size)} batch {self.batch} {self.dtype} {self.mode}'
-        )
-
-
-@dataclass(frozen=True)
-class SizeSpec:
-    """A size and its batches; if there are none, those of the grid are used."""
-
-    size: tuple[int, int]
-    batches: tuple[int, ...] = ()
+        size = size_text(self.size)
+        return f'{model}{self.arch} {size} batch {self.batch} {self.dtype} {self.mode}'
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A product of cases, and their contenders.
-
-    Attributes:
-        archs: Names of the arch zoo.
-        sizes: Image sizes.
-        batches: Batches of the sizes without own batches.
-        dtypes: Keys of :data:`DTYPES`.
-        modes: Some of :data:`MODES`.
-        contenders: Names, see ``contenders.py``.
-        model: ``'backbone'`` or one of :data:`WHOLE_MODELS`.
-        cuda_graph: Replay batch-1 inference as CUDA graphs too.
-    """
+    """A product of cases, and the names of their contenders; without any the standard ones take part."""
 
     archs: tuple[str, ...] = ('lite_small',)
-    sizes: tuple[SizeSpec, ...] = (SizeSpec((512, 512)),)
-    batches: tuple[int, ...] = (1,)
+    sizes: tuple[str, ...] = ('512',)  # with their batches, see parse_size
     dtypes: tuple[str, ...] = ('fp32',)
     modes: tuple[str, ...] = ('inference',)
-    contenders: tuple[str, ...] = field(default=())
+    contenders: tuple[str, ...] = ()
     model: str = BACKBONE
-    cuda_graph: bool = False
+    cuda_graph: bool = False  # replay inference of single images as CUDA graphs too
 
     def cases(self) -> Iterator[Case]:
         """Yield the cases; cases with the same reference output are neighbours."""
-        for arch in self.archs:
-            for spec in self.sizes:
-                for batch in spec.batches or self.batches:
-                    for mode in self.modes:
-                        for dtype in self.dtypes:
-                            yield Case(arch, spec.size, batch, dtype, mode, self.model)
+        sizes = [(size, n) for size, batches in map(parse_size, self.sizes) for n in batches]
+        for arch, size, mode, dtype in itertools.product(
+            self.archs, sizes, self.modes, self.dtypes
+        ):
+            yield Case(arch, *size, dtype, mode, self.model)
 
 
 def size_text(size: Sequence[int]) -> str:
@@ -88,36 +78,13 @@ def size_text(size: Sequence[int]) -> str:
     return str(size[0]) if size[0] == size[1] else f'{size[0]}x{size[1]}'
 
 
-def parse_size(text: str) -> SizeSpec:
-    """Return the size of a text such as ``512``, ``800x1344`` or, with its own batches, ``224@1,64``.
-
-    Raises:
-        ValueError: The text has another form.
-    """
-    match = re.fullmatch(r'(\d+)(?:x(\d+))?(?:@(\d+(?:,\d+)*))?', text)
-    numbers = [int(n) for n in re.findall(r'\d+', text)] if match else [0]
-    if not match or min(numbers) < 1:
-        raise ValueError(
+def parse_size(text: str) -> tuple[tuple[int, int], tuple[int, ...]]:
+    """Return size and batches: '512' -> (512, 512), (1,); '800x1344@1,64' -> (800, 1344), (1, 64)."""
+    n = r'[1-9]\d*'
+    match = re.fullmatch(rf'({n})(?:x({n}))?(?:@({n}(?:,{n})*))?', text)
+    if match is None:
+        raise UsageError(
             f'a size is S, HxW, or S@BATCH,BATCH: 512, 800x1344, 224@1,64; got {text!r}'
         )
     height, width, batches = match.groups()
-    size = int(height), int(width or height)
-    return SizeSpec(size, tuple(int(b) for b in batches.split(',')) if batches else ())
-
-
-def check_grid(grid: Grid) -> None:
-    """Raise a ValueError that names the first invalid value, and the choices."""
-    for what, values, choices in (
-        ('arch', grid.archs, tuple(ARCH_ZOO)),
-        ('dtype', grid.dtypes, tuple(DTYPES)),
-        ('mode', grid.modes, MODES),
-        ('model', (grid.model,), (BACKBONE, *WHOLE_MODELS)),
-    ):
-        for value in values:
-            if value not in choices:
-                raise ValueError(f'{what} must be one of {choices}, got {value!r}')
-    if min(grid.batches) < 1:
-        raise ValueError(f'batch sizes must be positive, got {grid.batches}')
-    smallest = min(min(spec.size) for spec in grid.sizes)
-    if smallest < 32:
-        raise ValueError(f'sizes must be at least 32 pixels, got {smallest}')
+    return (int(height), int(width or height)), tuple(map(int, (batches or '1').split(',')))

@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -13,12 +14,8 @@ import torch
 from mmcoat.version import __version__
 from mmcoat.versions import installed_version
 
-MALLOC_VARIABLES = (
-    'MALLOC_MMAP_MAX_',
-    'MALLOC_TRIM_THRESHOLD_',
-    'MALLOC_TOP_PAD_',
-    'MALLOC_ARENA_MAX',
-)
+# malloc reads these; they change the CPU times of all contenders
+MALLOC = ('MALLOC_MMAP_MAX_', 'MALLOC_TRIM_THRESHOLD_', 'MALLOC_TOP_PAD_', 'MALLOC_ARENA_MAX')
 PACKAGES = {
     'timm': ('timm',),
     'triton': ('triton', 'pytorch-triton'),
@@ -56,25 +53,21 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def packages() -> dict[str, str | None]:
-    """Return the versions of the packages that are imported by now."""
-    return {name: installed_version(names) for name, names in PACKAGES.items()}
+    """Return the versions of the packages that can be imported by now."""
+    return {name: installed_version(distributions) for name, distributions in PACKAGES.items()}
 
 
 def cpu_name() -> str:
     """Return the processor's name."""
-    try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(':')[2].strip() for line in lines if line.startswith('model name')]
-    return names[0] if names else platform.machine()
+    facts = Path('/proc/cpuinfo')
+    named = re.search(r'^model name\s*:\s*(.+)', facts.read_text() if facts.exists() else '', re.M)
+    return named[1].strip() if named else platform.processor() or platform.machine()
 
 
 def allocator() -> str:
-    """Return the settings of malloc that are in force; they change the CPU times of all contenders."""
-    parts = [f'{name}={os.environ[name]}' for name in MALLOC_VARIABLES if name in os.environ]
-    preloaded = os.environ.get('LD_PRELOAD')
-    if preloaded:
+    """Return the settings of malloc that are in force."""
+    parts = [f'{name}={os.environ[name]}' for name in MALLOC if name in os.environ]
+    if preloaded := os.environ.get('LD_PRELOAD'):
         parts.append('LD_PRELOAD=' + ' '.join(Path(p).name for p in preloaded.split()))
     return ' '.join(parts) or 'malloc as it comes (no MALLOC_* variables)'
 

@@ -8,6 +8,7 @@ Workspaces that a library such as oneDNN or MKL allocates for itself are not cou
 
 import os
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 
 import torch
 from torch import nn
@@ -20,19 +21,13 @@ MEMORY_EVENT = '[memory]'
 
 def peak_memory(step: Callable[[], object], device: torch.device) -> int:
     """Return the peak memory in bytes of one call of ``step``, above the memory held before."""
-    return _cuda_peak(step, device) if device.type == 'cuda' else _cpu_peak(step)
-
-
-def _cuda_peak(step: Callable[[], object], device: torch.device) -> int:
-    torch.cuda.synchronize(device)
-    before = torch.cuda.memory_allocated(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    step()
-    torch.cuda.synchronize(device)
-    return torch.cuda.max_memory_allocated(device) - before
-
-
-def _cpu_peak(step: Callable[[], object]) -> int:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        step()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         step()
     events = profiler.profiler.kineto_results.events()
@@ -43,11 +38,7 @@ def _cpu_peak(step: Callable[[], object]) -> int:
 
 def running_peak(changes: Iterable[int]) -> int:
     """Return the highest running sum of allocations (positive) and releases (negative), at least 0."""
-    held = peak = 0
-    for nbytes in changes:
-        held += nbytes
-        peak = max(peak, held)
-    return peak
+    return max(accumulate(changes, initial=0))
 
 
 def weight_bytes(model: nn.Module) -> int:

@@ -4,11 +4,12 @@
 """
 
 import argparse
+import itertools
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -17,14 +18,12 @@ from torch import nn
 
 from mmcoat import CoaT
 from mmcoat.apis.fast import ready
-from mmcoat.apis.models import DTYPES
 
-from .cases import Case, parse_size
+from .cases import DTYPES, SEED, Case, parse_size
 from .memory import peak_memory
 from .peers import build_swin
 from .steps import synchronize
-from .weights import SEED
-from .whole_models import FILES, build_around, make_batch
+from .whole_models import FILES, WholeStep, build_around
 
 BACKBONES = {'coat': lambda: CoaT('lite_small'), 'swin': build_swin}
 FORMS = ('default', 'prepared', 'sparing')
@@ -51,42 +50,27 @@ class Stopwatch:
         self.seconds[self._stack[-1]] += now - self._last
         self._last = now
 
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        """Count what runs inside to ``name``."""
-        self._mark()
-        self._stack.append(name)
-        try:
-            yield
-        finally:
-            self._mark()
-            self._stack.pop()
-
-    def read(self, step: Callable[[], Any]) -> dict[str, float]:
-        """Return the seconds of each part of one step."""
-        self.seconds.clear()
-        synchronize(self.device)
-        self._last = self.clock()
-        step()
-        self._mark()
-        return dict(self.seconds)
-
     def wrap(self, owner: Any, method: str, name: str) -> None:
-        """Count all calls of a method to a part."""
+        """Count all calls of a method to the part ``name``."""
         inner = getattr(owner, method)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            with self.part(name):
-                return inner(*args, **kwargs)
+            self._mark()
+            self._stack.append(name)
+            result = inner(*args, **kwargs)
+            self._mark()
+            self._stack.pop()
+            return result
 
         setattr(owner, method, timed)
 
-
-def build(case: Case, backbone: str) -> nn.Module:
-    """Build a config's model with random weights, around CoaT-Lite Small or Swin-T."""
-    torch.manual_seed(SEED)
-    model = build_around(case, BACKBONES[backbone](), backbone == 'swin')
-    return model.eval().requires_grad_(False)
+    def read(self, step: Callable[[], Any]) -> dict[str, float]:
+        """Return the seconds of each part of one step."""
+        self._mark()
+        self.seconds.clear()
+        step()
+        self._mark()
+        return dict(self.seconds)
 
 
 def watch(model: nn.Module, stopwatch: Stopwatch) -> None:
@@ -104,63 +88,48 @@ def watch(model: nn.Module, stopwatch: Stopwatch) -> None:
                 stopwatch.wrap(part, 'predict_by_feat', 'post-processing')
 
 
-def measure(case: Case, backbone: str, form: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Return the row of one model in one form."""
+def measure(case: Case, backbone: str, form: str, args: argparse.Namespace) -> list[float]:
+    """Return the milliseconds of each part, images per second, and the peak in MB, of a model in one form."""
     device = torch.device(args.device)
-    model = build(case, backbone).to(device)
-    if form == 'default':
-        low = DTYPES[case.dtype]
-        # MMCV's operators on boxes refuse bfloat16
-        whole = case.dtype == 'fp32' or case.model == 'mask_rcnn'
-        context: Any = nullcontext() if whole else torch.autocast(device.type, low)
-        run = inner = model
-    else:
-        context = nullcontext()
-        run = ready(model, case.dtype, prepare=True, sparing=form == 'sparing')
-    data = make_batch(case)
-
-    def step() -> None:
-        with torch.inference_mode(), context:
-            run.test_step({**data, 'data_samples': [s.clone() for s in data['data_samples']]})
-
+    torch.manual_seed(SEED)
+    model = build_around(case, BACKBONES[backbone](), backbone == 'swin').to(device)
+    model.requires_grad_(False)
+    # Prepared models bring their own precision; MMCV's operators on boxes refuse bfloat16.
+    own = form != 'default' or case.model == 'mask_rcnn'
+    run = model if form == 'default' else ready(model, case.dtype, True, form == 'sparing')
+    step = WholeStep(run, replace(case, dtype='fp32') if own else case, device)
     step()
-    if form != 'default':
-        inner = run.prepared()
     peak = peak_memory(step, device)
     stopwatch = Stopwatch(device, time.process_time if args.cpu_time else time.perf_counter)
-    watch(inner, stopwatch)
+    watch(model if form == 'default' else run.prepared(), stopwatch)
     found = [stopwatch.read(step) for _ in range(args.repeats)]
-    parts = {part: median(f.get(part, 0.0) for f in found) * 1e3 for part in PARTS}
-    total = median(sum(f.values()) for f in found)
-    return dict(parts, images=case.batch / total, peak=peak / 2**20)
+    parts = [median(f.get(part, 0.0) for f in found) * 1e3 for part in PARTS]
+    return [*parts, case.batch / median(sum(f.values()) for f in found), peak / 2**20]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--models', nargs='+', choices=list(FILES), default=list(FILES))
-    parser.add_argument('--backbones', nargs='+', choices=list(BACKBONES), default=list(BACKBONES))
-    parser.add_argument('--forms', nargs='+', choices=FORMS, default=['default', 'prepared'])
-    parser.add_argument('--dtype', choices=['fp32', 'bf16'], default='fp32')
-    parser.add_argument('--size', type=parse_size, default=parse_size('512'))
-    parser.add_argument('--repeats', type=int, default=3)
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--cpu-time', action='store_true', help='of this process, not of the clock')
+    add = parser.add_argument
+    add('--models', nargs='+', choices=list(FILES), default=list(FILES))
+    add('--backbones', nargs='+', choices=list(BACKBONES), default=list(BACKBONES))
+    add('--forms', nargs='+', choices=FORMS, default=['default', 'prepared'])
+    add('--dtype', choices=list(DTYPES), default='fp32')
+    add('--size', type=parse_size, default='512')
+    add('--repeats', type=int, default=3)
+    add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add('--cpu-time', action='store_true', help='of this process, not of the clock')
     args = parser.parse_args()
-    out = sys.stdout
-    columns = ' | '.join(f'{part} ms' for part in PARTS)
-    out.write(f'| model | backbone | form | {columns} | images/s | peak MB |\n')
-    out.write(f'|{"---|" * (len(PARTS) + 5)}\n')
-    for name in args.models:
-        for backbone in args.backbones:
-            for form in args.forms:
-                if form == 'sparing' and name == 'mask_rcnn':
-                    continue
-                case = Case('lite_small', args.size.size, 1, args.dtype, 'inference', name)
-                row = measure(case, backbone, form, args)
-                times = ' | '.join(f'{row[part]:.0f}' for part in PARTS)
-                numbers = f'{row["images"]:.3f} | {row["peak"]:.0f}'
-                out.write(f'| {name} | {backbone} | {form} | {times} | {numbers} |\n')
-                out.flush()
+    times = [f'{part} ms' for part in PARTS]
+    columns = ['model', 'backbone', 'form', *times, 'images/s', 'peak MB']
+    sys.stdout.write(f'| {" | ".join(columns)} |\n|{"---|" * len(columns)}\n')
+    for name, backbone, form in itertools.product(args.models, args.backbones, args.forms):
+        if form == 'sparing' and name == 'mask_rcnn':
+            continue
+        case = Case('lite_small', args.size[0], 1, args.dtype, 'inference', name)
+        *times, images, peak = measure(case, backbone, form, args)
+        cells = [name, backbone, form, *(f'{t:.0f}' for t in times), f'{images:.3f}', f'{peak:.0f}']
+        sys.stdout.write(f'| {" | ".join(cells)} |\n')
+        sys.stdout.flush()
 
 
 if __name__ == '__main__':

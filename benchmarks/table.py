@@ -9,18 +9,18 @@ from .results import CASE, Results
 
 MEGABYTE = 2**20
 GROWTH_BASE = 512 * 512
-# (title, contender, its rival): how many times as fast the contender is
-SPEED_RATIOS = (
-    ('default / timm', 'default', 'timm'),
-    ('compiled / timm-compiled', 'compiled', 'timm-compiled'),
-    ('default / reference', 'default', 'reference'),
-    ('default / official', 'default', 'official'),
-    ('default / swin', 'default', 'swin'),
-    ('compiled / swin-compiled', 'compiled', 'swin-compiled'),
-)
-MEMORY_RATIOS = (
-    ('memory default / timm', 'default', 'timm'),
-    ('memory recompute / timm', 'recompute', 'timm'),
+FP32 = 'default in fp32'
+# (title, column, contender over which other): of times, how many times as fast the other is
+RATIOS = (
+    ('default / timm', 'median', 'timm', 'default'),
+    ('compiled / timm-compiled', 'median', 'timm-compiled', 'compiled'),
+    ('default / reference', 'median', 'reference', 'default'),
+    ('default / official', 'median', 'official', 'default'),
+    ('default / swin', 'median', 'swin', 'default'),
+    ('compiled / swin-compiled', 'median', 'swin-compiled', 'compiled'),
+    ('bf16 / fp32', 'median', FP32, 'default'),
+    ('memory default / timm', 'peak_bytes', 'default', 'timm'),
+    ('memory recompute / timm', 'peak_bytes', 'recompute', 'timm'),
 )
 
 
@@ -32,21 +32,19 @@ def measured(results: Results) -> pd.DataFrame:
 
 def ratios(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row per case and a column per ratio of medians or peaks; unmeasured ratios are left out."""
-    times = frame.pivot(index=CASE, columns='contender', values='median')
-    peaks = frame.pivot(index=CASE, columns='contender', values='peak_bytes')
-    found = pd.DataFrame(index=times.index)
-    for title, ours, other in SPEED_RATIOS:
-        if {ours, other} <= set(times):
-            found[title] = times[other] / times[ours]
-    if 'default' in times:
-        default = times['default']
-        alike = [(*case[:4], 'fp32', case[5]) for case in times.index]
-        found['bf16 / fp32'] = default.reindex(alike).to_numpy() / default
-        found.loc[found.index.get_level_values('dtype') == 'fp32', 'bf16 / fp32'] = np.nan
-    for title, ours, other in MEMORY_RATIOS:
-        if {ours, other} <= set(peaks):
-            found[title] = (peaks[ours] / peaks[other]).astype(float)
-    return found.dropna(how='all').dropna(axis='columns', how='all')
+    table = frame.pivot(index=CASE, columns='contender', values=['median', 'peak_bytes'])
+    if ('median', 'default') in table:
+        default = table['median', 'default']
+        in_fp32 = default.reindex([(*case[:4], 'fp32', case[5]) for case in table.index])
+        is_fp32 = table.index.get_level_values('dtype') == 'fp32'
+        table['median', FP32] = np.where(is_fp32, np.nan, in_fp32)
+    found = {
+        title: table[column, over] / table[column, under]
+        for title, column, over, under in RATIOS
+        if (column, over) in table and (column, under) in table
+    }
+    columns = pd.DataFrame(found, index=table.index)
+    return columns.dropna(how='all').dropna(axis='columns', how='all')
 
 
 def growth(frame: pd.DataFrame) -> pd.DataFrame:
@@ -57,15 +55,13 @@ def growth(frame: pd.DataFrame) -> pd.DataFrame:
     keys = [*(name for name in CASE if name != 'size'), 'contender']
     parts = []
     for _, group in frame.sort_values('pixels').groupby(keys, sort=False):
-        bases = group[group.pixels == GROWTH_BASE]
-        base = (bases if len(bases) else group).iloc[0]
+        base = group.iloc[(group.pixels == GROWTH_BASE).argmax()]  # the first where none is equal
         grown = group[group.pixels >= base.pixels]
         if len(grown) > 1:
-            pixels = grown.pixels / base.pixels
-            time = grown['median'] / base['median'] / pixels
-            memory = (grown.peak_bytes / base.peak_bytes).astype(float) / pixels
-            found = grown[[*CASE, 'contender']]
-            parts.append(found.assign(**{'time / pixel': time, 'memory / pixel': memory}))
+            values = grown[['median', 'peak_bytes']] / base[['median', 'peak_bytes']].astype(float)
+            values = values.div(grown.pixels / base.pixels, axis='index')
+            values.columns = ['time / pixel', 'memory / pixel']
+            parts.append(grown[[*CASE, 'contender']].join(values))
     return pd.concat(parts) if parts else pd.DataFrame()
 
 
@@ -80,26 +76,15 @@ def main_table(frame: pd.DataFrame) -> pd.DataFrame:
     for other in ('timm', 'timm-compiled'):
         peers = frame[frame.contender == other].set_index(CASE)['median']
         times = peers.reindex(pd.MultiIndex.from_frame(frame[CASE])).to_numpy()
-        table[f'x {other}'] = _text(pd.Series(times / frame['median'], frame.index), '.2f')
+        table[f'x {other}'] = _text(times / frame['median'], '.2f')
     table['max diff'] = _text(frame.largest_difference, '.1e')
     table['first call s'] = _text(frame.first_call, '.1f')
     return table
 
 
-def missing_table(results: Results) -> pd.DataFrame:
-    """Return the contenders without results and the reasons, grouped by reason."""
-    frame = results.frame()
-    keys = ['contender', 'status', 'reason']
-    missing = frame[frame.status != 'ok']
-    return missing.groupby(keys, sort=False).size().rename('cases').reset_index()
-
-
 def _text(values: pd.Series, form: str) -> pd.Series:
-    values = values.astype(float)
-    return values.map(lambda value: '' if np.isnan(value) else format(value, form)).astype(object)
-
-
-# ---------------------------------------------------------------------- text
+    texts = values.astype(float).map(lambda value: '' if np.isnan(value) else format(value, form))
+    return texts.astype(object)
 
 
 def text_table(table: pd.DataFrame) -> str:
@@ -110,8 +95,7 @@ def text_table(table: pd.DataFrame) -> str:
 def markdown_table(table: pd.DataFrame) -> str:
     """Return a Markdown table; pandas' own function would need another package."""
     cells = [list(table.columns), ['---'] * table.shape[1]]
-    for row in table.itertuples(index=False):
-        cells.append([_markdown_cell(value) for value in row])
+    cells += [[_markdown_cell(value) for value in row] for row in table.itertuples(index=False)]
     return '\n'.join('| ' + ' | '.join(line) + ' |' for line in cells)
 
 
@@ -123,19 +107,18 @@ def _markdown_cell(value: Any) -> str:
 
 def report(results: Results, markdown: bool = False) -> str:
     """Return all tables, and the environment in which they were measured."""
-    if not results.rows:
-        return environment_text(results.environment) + '\n'
     show = markdown_table if markdown else text_table
-    frame, missing = measured(results), missing_table(results)
-    parts = [environment_text(results.environment)]
-    if len(frame):
-        parts.append(show(main_table(frame)))
+    frame, parts = results.frame(), [environment_text(results.environment)]
+    good, missing = frame[frame.status == 'ok'], frame[frame.status != 'ok']
+    if len(good):
+        parts.append(show(main_table(good)))
     if len(missing):
-        parts += ['Not measured:', show(missing)]
-    if len(frame) and len(found := ratios(frame)):
+        reasons = missing.groupby(['contender', 'status', 'reason'], sort=False).size()
+        parts += ['Not measured:', show(reasons.rename('cases').reset_index())]
+    if len(good) and len(found := ratios(good)):
         parts += ['Ratios of medians (speed: how many times as fast; memory: over the other):']
         parts.append(show(found.reset_index()))
-    if len(frame) and len(grown := growth(frame)):
+    if len(good) and len(grown := growth(good)):
         parts += ['Growth: time and peak memory per pixel, over 512 px or else the smallest size:']
         parts.append(show(grown))
     return '\n\n'.join(parts) + '\n'

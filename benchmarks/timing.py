@@ -19,17 +19,31 @@ MOST_CALLS = 100
 
 @dataclass
 class Timing:
-    """The measurements of one contender.
+    """The measurements of one contender."""
 
-    Attributes:
-        calls: Steps in a sample.
-        samples: Seconds per step, one number for each round.
-        error: The error that stopped it, if any.
-    """
+    calls: int = 1  # steps in a sample
+    samples: list[float] = field(default_factory=list)  # seconds per step, one for each round
+    error: Exception | None = None  # what stopped it
 
-    calls: int = 1
-    samples: list[float] = field(default_factory=list)
-    error: Exception | None = None
+    def sample(self, step: Callable[[], object], device: torch.device) -> None:
+        """Take one sample, or keep the error of the step."""
+        try:
+            synchronize(device)
+            start = time.perf_counter()
+            for _ in range(self.calls):
+                step()
+            synchronize(device)
+            self.samples.append((time.perf_counter() - start) / self.calls)
+        except Exception as error:
+            self.error = error
+
+    def warm_up(self, step: Callable[[], object], device: torch.device, times: int) -> None:
+        """Run some steps, and choose the steps in a sample."""
+        while self.error is None and len(self.samples) < max(1, times):
+            self.sample(step, device)
+        if self.error is None:
+            self.calls = min(MOST_CALLS, max(1, round(SAMPLE_SECONDS / min(self.samples))))
+        self.samples.clear()
 
 
 def time_steps(
@@ -45,7 +59,7 @@ def time_steps(
     """
     timings = {name: Timing() for name in steps}
     for name, step in steps.items():
-        _guarded(timings[name], lambda t, s=step: _warm_up(t, s, device, warmup))
+        timings[name].warm_up(step, device, warmup)
     rounds, start = 0, time.perf_counter()
     while names := [name for name in steps if timings[name].error is None]:
         if rounds >= repeats and time.perf_counter() - start >= seconds * len(names):
@@ -53,33 +67,9 @@ def time_steps(
         # rotate, so that no contender always follows the same neighbour and its cache
         first = rounds % len(names)
         for name in names[first:] + names[:first]:
-            _guarded(timings[name], lambda t, s=steps[name]: _sample(t, s, device))
+            timings[name].sample(steps[name], device)
         rounds += 1
     return timings
-
-
-def _guarded(timing: Timing, action: Callable[[Timing], None]) -> None:
-    try:
-        action(timing)
-    except Exception as error:
-        timing.error = error
-
-
-def _warm_up(timing: Timing, step: Callable[[], object], device: torch.device, warmup: int) -> None:
-    for _ in range(max(1, warmup)):
-        _sample(timing, step, device)
-    fastest = min(timing.samples)
-    timing.calls = min(MOST_CALLS, max(1, round(SAMPLE_SECONDS / fastest)))
-    timing.samples.clear()
-
-
-def _sample(timing: Timing, step: Callable[[], object], device: torch.device) -> None:
-    synchronize(device)
-    start = time.perf_counter()
-    for _ in range(timing.calls):
-        step()
-    synchronize(device)
-    timing.samples.append((time.perf_counter() - start) / timing.calls)
 
 
 def quartiles(samples: list[float]) -> tuple[float, float, float]:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 from mmcoat import cli
-from mmcoat.errors import UsageError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 try:
@@ -24,11 +23,7 @@ except ModuleNotFoundError as error:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     benchmarks.add_arguments(parser)
-    args = parser.parse_args()
-    try:
-        benchmarks.run(args, functools.partial(print, flush=True))
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    benchmarks.run(parser.parse_args(), functools.partial(print, flush=True))
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ from mmcoat.runs.walk import type_name
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
 PRECISIONS = ('auto', *DTYPES)
 _TASKS = {'mmseg': 'segmentation', 'mmdet': 'detection', 'mmpretrain': 'classification'}
-_SHORT = {
+SHORT_NAMES = {
     'lite_tiny': 'lite_t',
     'lite_small': 'lite_s',
     'lite_medium': 'lite_m',
@@ -58,7 +58,7 @@ def find(config: str | Path | Config, checkpoint: str | None) -> tuple[Config, s
 
 def _config_of(published: checkpoints.Published) -> str:
     """Return the name of the config that a published file belongs to."""
-    short = _SHORT.get(published.arch, published.arch)
+    short = SHORT_NAMES.get(published.arch, published.arch)
     if published.task == 'classification':
         return f'coat_{short}{"_384" if published.name.endswith("_384") else ""}_in1k'
     if published.task == 'detection':

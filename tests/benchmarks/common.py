@@ -5,16 +5,17 @@ from pathlib import Path
 import torch
 
 from benchmarks.bench import Benchmark, Options
-from benchmarks.cases import Case, Grid, SizeSpec
+from benchmarks.cases import Case, Grid
+from benchmarks.contenders import plan
 from benchmarks.results import Row
 
 CPU = torch.device('cpu')
 CASE = Case('lite_tiny', (64, 64), 1, 'fp32', 'inference')
-GRID = Grid(('lite_tiny',), (SizeSpec((64, 64)),), contenders=('default',))
+GRID = Grid(('lite_tiny',), ('64',), contenders=('default',))
 
 
 def options(tmp_path: Path, *grids: Grid, **settings) -> Options:
-    return Options(list(grids), threads=1, repeats=2, warmup=1, out=tmp_path, **settings)
+    return Options(plan(grids), CPU, threads=1, repeats=2, warmup=1, out=tmp_path, **settings)
 
 
 def measure(tmp_path: Path, *grids: Grid, **settings) -> tuple[dict[str, Row], list[str]]:

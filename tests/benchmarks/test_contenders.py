@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import bench, contenders, peers
+from benchmarks import contenders, peers
 from benchmarks.bench import Benchmark
-from benchmarks.cases import Grid
-from benchmarks.errors import UnavailableError
+from benchmarks.cases import Grid, UnavailableError
 
 from .common import CASE, CPU, GRID, measure, options
 
@@ -27,15 +26,15 @@ def test_parse_contenders():
 
 def test_swin_takes_part_once():
     grid = Grid(('tiny', 'lite_small'), contenders=('default', 'swin', 'recompute'))
-    names = [[c.name for c in bench.contenders_of(grid, case)] for case in grid.cases()]
+    names = [[c.name for c in contenders.contenders_of(grid, case)] for case in grid.cases()]
     assert names == [['default'], ['default', 'swin']]
     train = replace(grid, modes=('train',), archs=('tiny',))
-    assert len(bench.contenders_of(train, next(train.cases()))) == 3
+    assert len(contenders.contenders_of(train, next(train.cases()))) == 3
 
 
 def test_graphs_are_for_single_images():
-    grid = Grid(batches=(1, 2), contenders=('default', 'reference'), cuda_graph=True)
-    names = [[c.name for c in bench.contenders_of(grid, case)] for case in grid.cases()]
+    grid = Grid(sizes=('512@1,2',), contenders=('default', 'reference'), cuda_graph=True)
+    names = [[c.name for c in contenders.contenders_of(grid, case)] for case in grid.cases()]
     assert names == [['default', 'reference', 'default-graph'], ['default', 'reference']]
 
 
@@ -136,7 +135,7 @@ def test_no_official_checkout(tmp_path, monkeypatch):
 )
 def test_a_segmentor(tmp_path, mode, names):
     pytest.importorskip('mmseg.models')
-    grid = replace(GRID, model='upernet', batches=(2,), modes=(mode,), contenders=names)
+    grid = replace(GRID, model='upernet', sizes=('64@2',), modes=(mode,), contenders=names)
     rows, _ = measure(tmp_path, grid)
     assert {name: r.status for name, r in rows.items()} == dict.fromkeys(names, 'ok'), rows
     assert rows['default'].difference['largest'] < 1e-3
@@ -146,14 +145,15 @@ def test_a_segmentor(tmp_path, mode, names):
 def test_a_detector_always_finds_the_same():
     pytest.importorskip('mmdet.models')
     pytest.importorskip('mmcv._ext')
-    from benchmarks.whole_models import WholeStep, build_whole_model
+    from benchmarks.whole_models import WholeStep, build_around
 
     case = replace(CASE, model='mask_rcnn')
     found = []
     for seed in (0, 1):
         backbone = contenders.build_coat(arch='lite_tiny').eval()
         contenders.fill(backbone, seed)
-        step = WholeStep(build_whole_model(case, backbone, is_swin=False), case, CPU)
-        found.append(step.forward()[0].pred_instances)
+        step = WholeStep(build_around(case, backbone, is_swin=False), case, CPU)
+        with torch.no_grad():
+            found.append(step.forward()[0].pred_instances)
     assert len(found[0].bboxes) > 10
     assert torch.equal(found[0].bboxes, found[1].bboxes)

@@ -1,5 +1,6 @@
 """Memory, time and the comparison of outputs give the known values."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from benchmarks import compare, contenders, memory, timing
+from benchmarks.parts import Stopwatch
 from benchmarks.steps import Outcome
 
 from .common import CPU, GRID, measure
@@ -83,31 +85,48 @@ def test_quartiles():
     assert timing.quartiles([7.0]) == (7.0, 7.0, 7.0)
 
 
+def test_stopwatch_counts_to_the_innermost_part():
+    class Model:
+        def outer(self):
+            return self.inner()
+
+        def inner(self):
+            return 'result'
+
+    model, stopwatch = Model(), Stopwatch(CPU, itertools.count().__next__)
+    stopwatch.wrap(model, 'outer', 'head')
+    stopwatch.wrap(model, 'inner', 'backbone')
+    assert model.outer() == 'result'
+    for _ in range(2):  # a second on the clock at each boundary
+        found = stopwatch.read(model.outer)
+        assert found == {'post-processing': 2, 'head': 2, 'backbone': 1}
+
+
 def test_differences():
     maps = (torch.tensor([0.0, 2.0]), torch.tensor([0.0, 20.0]))
     moved = (maps[0] + torch.tensor([0.0, 0.1]), maps[1])
     found = compare.difference(Outcome(0, moved, 1.1), Outcome(0, maps, 1.0))
-    assert found.largest == pytest.approx(0.1 / 2**0.5, rel=1e-4)
-    assert found.rms == pytest.approx(0.05, rel=1e-4)
-    assert found.gradient == pytest.approx(0.1)
+    assert found['largest'] == pytest.approx(0.1 / 2**0.5, rel=1e-4)
+    assert found['rms'] == pytest.approx(0.05, rel=1e-4)
+    assert found['gradient'] == pytest.approx(0.1)
     for dtype in compare.LIMITS:
         with pytest.raises(compare.MismatchError, match='differ'):
-            found.check(dtype)
+            compare.check(found, dtype)
 
 
 def test_nan_and_other_shapes_are_mismatches():
     good = Outcome(0, (torch.tensor([0.0, 2.0]),) * 2)
     nan = Outcome(0, (torch.tensor([0.0, float('nan')]), good.maps[0]))
     with pytest.raises(compare.MismatchError):
-        compare.difference(nan, good).check('bf16')
+        compare.check(compare.difference(nan, good), 'bf16')
     with pytest.raises(compare.MismatchError, match='shape'):
         compare.difference(Outcome(0, good.maps[:1]), good)
 
 
 @pytest.mark.parametrize('mode', ['inference', 'train'])
 def test_a_mismatch_is_not_timed(tmp_path, own_family, mode):
-    def wrong(setup):
-        model = contenders.build_coat(arch=setup.case.arch)
+    def wrong(case, official):
+        model = contenders.build_coat(arch=case.arch)
         with torch.no_grad():
             model.stages[3].blocks[1].mlp.fc2.bias[0] += 0.5
         return model
@@ -132,7 +151,7 @@ def test_wrong_gradients_are_not_timed(tmp_path, own_family):
             *maps, last = self.model(x)
             return [m.detach() + 0 * last.mean() for m in maps] + [last]
 
-    own_family('detached', lambda setup: Detached(contenders.build_coat(arch=setup.case.arch)))
+    own_family('detached', lambda case, _: Detached(contenders.build_coat(arch=case.arch)))
     rows, _ = measure(tmp_path, replace(GRID, modes=('train',), contenders=('detached',)))
     assert rows['detached'].status == 'mismatch'
     assert 'gradient' in rows['detached'].reason

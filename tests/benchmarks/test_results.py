@@ -1,29 +1,31 @@
 """Cases, presets, the results file, tables and pictures."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
-from benchmarks import contenders, presets
-from benchmarks.bench import Benchmark
-from benchmarks.cases import Case, SizeSpec, check_grid, parse_size
+from benchmarks import contenders, environment, presets
+from benchmarks.bench import Benchmark, Options
+from benchmarks.cases import Case, parse_size
 from benchmarks.plots import draw
-from benchmarks.results import Results, ResultsError, Row, merge
-from benchmarks.steps import BackboneStep
+from benchmarks.results import Results, Row, merge
+from benchmarks.steps import Step
 from benchmarks.table import growth, measured, ratios, report
+from benchmarks.timing import Timing
 from mmcoat import CoaT
+from mmcoat.errors import UsageError
 from tests.helpers import run_tool
 
-from .common import CASE, GRID, measure, options
+from .common import CASE, CPU, GRID, measure, options
 
 
 def test_sizes():
-    assert parse_size('512') == SizeSpec((512, 512))
-    assert parse_size('800x1344@1,2') == SizeSpec((800, 1344), (1, 2))
+    assert parse_size('512') == ((512, 512), (1,))
+    assert parse_size('800x1344@1,2') == ((800, 1344), (1, 2))
     for wrong in ('0', '512x', 'x512', '512@', '512@0', 'large'):
-        with pytest.raises(ValueError, match='a size is'):
+        with pytest.raises(UsageError, match='a size is'):
             parse_size(wrong)
 
 
@@ -33,21 +35,22 @@ def test_sizes():
         (dict(archs=('huge',)), 'arch must be one of'),
         (dict(dtypes=('fp8',)), 'dtype must be one of'),
         (dict(modes=('trian',)), 'mode must be one of'),
-        (dict(sizes=(SizeSpec((16, 64)),)), 'at least 32'),
-        (dict(batches=(0,)), 'positive'),
+        (dict(sizes=('16x64',)), 'at least 32'),
+        (dict(sizes=('64@0',)), 'a size is'),
+        (dict(contenders=('tim',)), 'contender must be one of'),
     ],
 )
 def test_wrong_grids(change, message):
-    with pytest.raises(ValueError, match=message):
-        check_grid(replace(GRID, **change))
+    with pytest.raises(UsageError, match=message):
+        contenders.plan([replace(GRID, **change)])
 
 
 def test_presets_are_what_was_asked_for():
     for preset in presets.PRESETS.values():
         for grid in preset.grids:
-            check_grid(grid)
-            for name in presets.standard_contenders(grid, 'cuda', official=True):
-                contenders.parse_contender(name)
+            standard = contenders.standard_contenders(grid.model, 'cuda', official=True)
+            found = contenders.plan([replace(grid, contenders=grid.contenders or standard)])
+            assert all(found.values())
     gpu = {case for grid in presets.PRESETS['gpu'].grids for case in grid.cases()}
     for arch in ('lite_tiny', 'lite_mini', 'lite_small', 'lite_medium', 'tiny', 'mini', 'small'):
         for mode in ('inference', 'train'):
@@ -57,12 +60,18 @@ def test_presets_are_what_was_asked_for():
 
 
 def row(contender: str, seconds: float, peak: int, **case) -> Row:
-    return Row(replace(CASE, **case), contender, samples=[seconds] * 3, peak_bytes=peak)
+    found = Row(**asdict(replace(CASE, **case)), contender=contender, peak_bytes=peak)
+    found.time(Timing(samples=[seconds] * 3))
+    return found
+
+
+def unmeasured(contender: str, status: str, reason: str = '') -> Row:
+    return Row(**asdict(CASE), contender=contender, status=status, reason=reason)
 
 
 def test_ratios():
     results = Results({}, [row('default', 1.0, 30), row('timm', 1.5, 50)])
-    results.rows += [row('default', 0.5, 20, dtype='bf16'), Row(CASE, 'swin', 'failed')]
+    results.rows += [row('default', 0.5, 20, dtype='bf16'), unmeasured('swin', 'failed')]
     bf16, fp32 = ratios(measured(results)).to_dict('records')
     assert fp32['default / timm'] == 1.5
     assert fp32['memory default / timm'] == 0.6
@@ -98,7 +107,7 @@ def test_results_file(tmp_path):
         assert entry['weight_bytes'] >= 4 * entry['parameters']
     assert len(ok) == 2
     read = Results.read(tmp_path / 'results.json')
-    assert json.loads(json.dumps([r.to_json() for r in read.rows])) == content['rows']
+    assert json.loads(json.dumps([asdict(r) for r in read.rows])) == content['rows']
 
 
 def test_runs_are_put_together():
@@ -109,7 +118,7 @@ def test_runs_are_put_together():
     assert {r.contender: r.median for r in both.rows} == dict(default=2.0, timm=1.0, swin=1.0)
     assert both.environment['command'] == 'a; b'
     two.environment['threads'] = 2
-    with pytest.raises(ResultsError, match='threads'):
+    with pytest.raises(UsageError, match='threads'):
         merge([one, two])
 
 
@@ -117,17 +126,17 @@ def test_other_files_are_refused(tmp_path):
     for number, text in enumerate(['', '[]', '{"schema": "other/1"}']):
         path = tmp_path / f'{number}.json'
         path.write_text(text)
-        with pytest.raises(ResultsError):
+        with pytest.raises(UsageError):
             Results.read(path)
-    with pytest.raises(ResultsError, match='cannot be read'):
+    with pytest.raises(UsageError, match='cannot be read'):
         Results.read(tmp_path / 'none.json')
 
 
 def test_an_interrupted_run_keeps_its_results(tmp_path, own_family):
-    def interrupt(setup):
-        if setup.case.mode == 'train':
+    def interrupt(case, official):
+        if case.mode == 'train':
             raise KeyboardInterrupt
-        return contenders.build_coat(arch=setup.case.arch)
+        return contenders.build_coat(arch=case.arch)
 
     own_family('interrupt', interrupt)
     grid = replace(GRID, modes=('inference', 'train'), contenders=('interrupt',))
@@ -141,7 +150,7 @@ def test_an_interrupted_run_keeps_its_results(tmp_path, own_family):
 def test_step_of_a_batch(tmp_path):
     """A training step leaves no gradients behind."""
     model = CoaT('lite_tiny')
-    step = BackboneStep(model, torch.randn(2, 3, 64, 64), replace(CASE, batch=2, mode='train'))
+    step = Step(model, replace(CASE, batch=2, mode='train'), CPU)
     outcome = step.first()
     assert outcome.gradient_norm > 0
     assert [m.shape[0] for m in outcome.maps] == [2] * 4
@@ -205,7 +214,7 @@ def test_report_has_ratios():
     assert text.splitlines()[-1].split()[-3:] == ['1.50', '2.00', '0.60']
 
 
-@pytest.mark.parametrize('rows', [[], [Row(CASE, 'timm', 'unavailable', 'not here')]])
+@pytest.mark.parametrize('rows', [[], [unmeasured('timm', 'unavailable', 'not here')]])
 def test_report_of_nothing(rows, tmp_path):
     environment = dict(date='', cpu='a CPU', device='cpu', threads=1, cores=2, torch='2')
     environment |= dict(packages={}, allocator='malloc', command='benchmark.py')
@@ -214,7 +223,15 @@ def test_report_of_nothing(rows, tmp_path):
     assert draw(results, tmp_path) == []
 
 
+def test_a_gpu_without_a_number_is_the_first(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch._C, '_cuda_setDevice', chosen.append, raising=False)
+    monkeypatch.setattr(environment, 'describe', lambda device: {})
+    Benchmark(Options({}, torch.device('cuda')), print)
+    assert chosen == [0]
+
+
 def test_overlapping_grids_measure_a_case_once(tmp_path):
-    grids = GRID, replace(GRID, sizes=(SizeSpec((64, 64)), SizeSpec((32, 32))))
+    grids = GRID, replace(GRID, sizes=('64', '32'))
     results = Benchmark(options(tmp_path, *grids), lambda _: None).run()
-    assert [r.case.size for r in results.rows] == [(64, 64), (32, 32)]
+    assert [r.size for r in results.rows] == [(64, 64), (32, 32)]
