@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from mmcoat.apis.models import choose_device
 from mmcoat.arch import ARCH_ZOO
 from mmcoat.errors import UsageError
 
@@ -80,9 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_options(args: argparse.Namespace) -> Options:
     """Return the options from the arguments."""
-    device = torch.device(args.device or ('cuda' if torch.cuda.is_available() else 'cpu'))
-    if device.type == 'cuda' and not torch.cuda.is_available():
-        raise UsageError(f'--device {device}: PyTorch sees no CUDA device')
+    device = choose_device(args.device or 'auto')
     given = {name: getattr(args, name) for name in ('threads', 'repeats', 'seconds', 'warmup')}
     for name, value in given.items():
         if value is not None and value < (0 if name in ('seconds', 'warmup') else 1):

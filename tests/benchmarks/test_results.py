@@ -190,6 +190,7 @@ def test_tool(monkeypatch, tmp_path, capsys):
     [
         (['--archs', 'huge'], 'arch must be one of'),
         (['--sizes', 'big'], 'a size is'),
+        (['--device', 'foo'], 'device must be'),
         (['--contenders', 'tim'], 'contender must be one of'),
         (['--repeats', '0'], '--repeats must be positive'),
         (['--whole-models', 'detr'], '--whole-models must be some of'),

@@ -25,7 +25,9 @@ TORCHES = ('2.6.0', '2.13.0')
 LINES = ('onedl', 'upstream')
 EXTRA = (
     '3.11:2.13.0:onedl:numpy<2+opencv-python<4.12',
+    '3.11:2.15.0:onedl',
     '3.13:2.15.0:onedl',
+    '3.11:2.15.0:upstream',
     '3.11:2.13.0:upstream:numpy>=2+opencv-python>=4.12',
 )
 UPSTREAM_MMCV = ('numpy<2', 'opencv-python<4.12', 'setuptools<81', 'wheel')
