@@ -30,11 +30,18 @@ For the same weights timm reports top-1 accuracies of 82.30 (CoaT-Lite Small), 8
 (CoaT-Lite Medium at 384 px) in `results/results-imagenet.csv`; versions of that file differ by about 0.02. To
 evaluate as timm does:
 
+<!-- python: prepare.imagenet('data/imagenet')
+prepare.published('coat_lite_small', 'coat_lite_medium_384')
+-->
+<!-- with: test.py --cfg-options $WORKERS -->
+
 ```bash
 # 224 px
-python tools/test.py CONFIG WEIGHTS --cfg-options test_dataloader.dataset.pipeline.1.scale=248
+python tools/test.py configs/coat_lite_s_in1k.py mmcoat://coat_lite_small \\
+    --cfg-options test_dataloader.dataset.pipeline.1.scale=248
 # 384 px
-python tools/test.py CONFIG WEIGHTS --cfg-options test_dataloader.dataset.pipeline.1.type=Resize \\
+python tools/test.py configs/coat_lite_m_384_in1k.py mmcoat://coat_lite_medium_384 \\
+    --cfg-options test_dataloader.dataset.pipeline.1.type=Resize \\
     "test_dataloader.dataset.pipeline.1.scale=(384,384)"
 ```"""
 INSTANCES = """\

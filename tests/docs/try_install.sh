@@ -13,17 +13,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 unset PYTHONPATH
 
-block() { # block FILE TEXT: the only bash block of the file that has the text
-    "$python" - "$root/$1" "$2" <<'END'
-import re, sys
-text = open(sys.argv[1], encoding='utf-8').read()
-found = [b for b in re.findall(r'^```bash\n(.*?)^```$', text, re.M | re.S) if sys.argv[2] in b]
-if len(found) != 1:
-    sys.exit(f'{sys.argv[1]}: {len(found)} bash blocks with {sys.argv[2]!r}, not one')
-print(found[0])
-END
-}
-
 case $what in
 readme) commands=$(block README.md 'pip install ".[onedl]"') ;;
 onedl) commands=$(block docs/install.md 'pip install ".[onedl]"') ;;

@@ -7,6 +7,7 @@ import torch
 
 from mmcoat import ARCH_ZOO, create_model, smp
 from mmcoat.errors import UsageError
+from tests.docs.blocks import ROOT, run_page
 
 
 @pytest.fixture(scope='module')
@@ -64,6 +65,10 @@ def test_all_names(library):
     names = smp.register()
     assert {f'coat_{arch}' for arch in ARCH_ZOO} <= set(names)
     assert set(names) <= set(library.encoders.get_encoder_names())
+
+
+def test_the_page(library, monkeypatch, tmp_path):
+    run_page(ROOT / 'docs' / 'own_loop.md', tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(

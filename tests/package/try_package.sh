@@ -56,4 +56,8 @@ for archive in "$wheel" "$sdist"; do
     grep -q '"ok": true' <<<"$out" || { echo "$out" | tail -n 40; exit 1; }
     grep -qF "$work/env" <<<"$out" || { echo "$out" | tail -n 40; echo 'the doctor looked elsewhere'; exit 1; }
 done
+
+step "docs/mim.md: the tools of the wheel, up to the data that are not there"
+out=$(PATH=$work/env/bin:$PATH bash -euc "$(block docs/mim.md '.mim")')" 2>&1) && { echo 'trained without data'; exit 1; }
+grep -q 'folder data/ade/ADEChallengeData2016 does not exist' <<<"$out" || { echo "$out" | tail -n 20; exit 1; }
 step "wheel and sdist work on the $line line"
