@@ -9,8 +9,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from mmcoat.apis.models import choose_device
 from mmcoat.arch import ARCH_ZOO
 from mmcoat.errors import UsageError

@@ -61,7 +61,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--spare-memory',
         action='store_true',
-        help='segmentation: enlarge scores a few classes at a time; the same labels in less memory and more time',
+        help='segmentation: enlarge scores a few classes at a time; the same labels in less memory '
+        'and more time',
     )
     parser.add_argument(
         '--keep-memory',

@@ -91,8 +91,8 @@ def _convolve(v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return out.permute(0, 2, 3, 1).contiguous()
 
 
-# Tokens of a map up to which one gradient for filters of all windows is faster than one for each window, and up
-# to which a convolution with the gradient as its filter is, both measured on a CPU.
+# Tokens of a map up to which one filter gradient for all windows is faster than one for each window, and
+# up to which a convolution with the gradient as its filter is faster; both measured on a CPU.
 _ONE_BANK = 1024
 _GRAD_AS_FILTER = 64
 
@@ -115,7 +115,9 @@ def _convolve_backward(
     # in float32: oneDNN is far slower with bfloat16 here
     total = torch.promote_types(torch.float32, v.dtype)
     if v.shape[2] * v.shape[3] <= _ONE_BANK:
-        groups = ((v.shape[1], largest),)  # gradients beyond a window are dropped where it was padded
+        groups = (
+            (v.shape[1], largest),
+        )  # gradients beyond a window are dropped where it was padded
     sizes = [channels for channels, _ in groups]
     parts = zip(grad.to(total).split(sizes, 1), v.to(total).split(sizes, 1), groups, strict=True)
     framed = [F.pad(_filter_grad(g, x, k), [(largest - k) // 2] * 4) for g, x, (_, k) in parts]

@@ -36,8 +36,8 @@ def norm_mlp(
 ) -> tuple[Tensor, ...]:
     """Return ``x + factor * mlp(layer_norm(x))`` of each tensor; see ``reference.norm_mlp``.
 
-    In training, few tokens are processed as the reference does it, all in one call: where calls cost more than
-    arithmetic, nothing is worth computing again.
+    In training, few tokens are processed as the reference does it, all in one call: where calls cost more
+    than arithmetic, nothing is worth computing again.
     """
     dtype = compute_dtype(tokens[0])
     factors = tuple(None if factor is None else per_token(factor, x) for x in tokens)
