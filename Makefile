@@ -22,7 +22,7 @@ help:
 	@echo 'make test-extras    export, the page in a browser, grad-cam, Captum, segmentation_models_pytorch'
 	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
 	@echo 'make test-package   wheel and sdist, installed and used outside the checkout'
-	@echo 'make campaign       bad inputs, and kills of trainings, resumed and compared; run before a release'
+	@echo 'make campaign       bad inputs, kills of trainings, faults put into the code; run before a release'
 	@echo 'make page           a page in the browser to try the demos and the published models on'
 	@echo 'make doctor         what is installed, what runs, and what mends the rest'
 	@echo 'make env-onedl      only the environment .venv-onedl (env-upstream: .venv-upstream)'
@@ -185,6 +185,7 @@ campaign: .venv-onedl/.installed
 	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.inputs
 	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.kill --kills 20
 	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.kill --kills 20 --task detection
+	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.mutations
 
 # A page in the browser to try the demos' models, or the published ones, on images.
 page: .venv/.installed

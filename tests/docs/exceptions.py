@@ -79,7 +79,7 @@ ROWS = (
     ('docs/performance.md', 'make ', MINUTES, SPEED, "'benchmark'"),
     ('docs/reliability.md', 'python -m tests.campaign.inputs', MINUTES, 'Makefile', 'campaign.inputs\n'),
     ('docs/reliability.md', 'python -m tests.campaign.kill', MINUTES, 'Makefile', '--task detection\n'),
-    ('docs/reliability.md', 'python -m tests.campaign.mutations', BY_HAND),
+    ('docs/reliability.md', 'python -m tests.campaign.mutations', MINUTES, 'Makefile', 'campaign.mutations\n'),
     ('docs/reliability.md', 'python -m tests.campaign.numbers', BY_HAND),
     ('docs/reliability.md', 'python -m tests.campaign.load', BY_HAND),
     ('docs/segmentation_benchmark.md', 'python tools/benchmark_segmentation.py', MINUTES,
