@@ -161,7 +161,7 @@ sh(f'python tools/train.py {mine} --work-dir {WORK}/run --overwrite', show=16)
 # %%
 checkpoint = (WORK / 'run' / 'last_checkpoint').read_text().strip()
 sh(
-    f'python tools/test.py {mine} {checkpoint} --work-dir {WORK}/test --show-dir drawn '
+    f'python tools/test.py {mine} {checkpoint} --work-dir {WORK}/test --show-dir {WORK}/drawn '
     '--cfg-options test_evaluator.classwise=True',
     show=30,
 )

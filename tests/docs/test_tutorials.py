@@ -56,6 +56,8 @@ def test_a_tutorial_runs(script, tmp_path):
     )
     assert result.returncode == 0, (result.stdout + result.stderr)[-4000:]
     assert (tmp_path / 'look.png').stat().st_size > 1000
+    if script.stem == 'own_coco':
+        assert list((tmp_path / 'drawn').glob('*.png'))
     if script.stem == 'own_segmentation':
         assert [p for p in tmp_path.glob('fields.*') if p.suffix in ('.onnx', '.pt2')]
         assert '4 channels: ' in result.stdout and '8 channels: ' in result.stdout
