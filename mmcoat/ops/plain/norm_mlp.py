@@ -56,7 +56,8 @@ def norm_mlp(
             factor = None if factor is None else factor.flatten()
             return reference.norm_mlp((x,), gamma, beta, eps, weights, biases, factor)[0]
 
-        return map_rows(joined, *groups)
+        # not views: FSDP hooks what a block returns, and an in-place sum would lose the hook of a view
+        return tuple(x.clone() for x in map_rows(joined, *groups))
     with no_autocast(tokens[0]):
         if training:
             return tuple(
