@@ -180,7 +180,7 @@ tutorials: .venv-tools/.installed
 	@.venv-tools/bin/jupytext --update --to ipynb docs/tutorials/own_*.py
 
 # Before a release: bad inputs; a training killed 20 times at random moments, resumed, and compared bit by bit with
-# one that was left alone.
+# one that was left alone; faults put into the code, which tests must notice.
 campaign: .venv-onedl/.installed
 	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.inputs
 	@OMP_NUM_THREADS=1 .venv-onedl/bin/python -m tests.campaign.kill --kills 20

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from mmcoat import CoaT
+from mmcoat import CoaT, cli
 from mmcoat.apis.fast import ready
+from mmcoat.apis.models import choose_device
 
 from .cases import DTYPES, SEED, Case, parse_size
 from .memory import peak_memory
@@ -90,7 +91,7 @@ def watch(model: nn.Module, stopwatch: Stopwatch) -> None:
 
 def measure(case: Case, backbone: str, form: str, args: argparse.Namespace) -> list[float]:
     """Return the milliseconds of each part, images per second, and the peak in MB, of a model in one form."""
-    device = torch.device(args.device)
+    device = choose_device(args.device)
     torch.manual_seed(SEED)
     model = build_around(case, BACKBONES[backbone](), backbone == 'swin').to(device)
     model.requires_grad_(False)
@@ -107,6 +108,7 @@ def measure(case: Case, backbone: str, form: str, args: argparse.Namespace) -> l
     return [*parts, case.batch / median(sum(f.values()) for f in found), peak / 2**20]
 
 
+@cli.command
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
@@ -116,7 +118,7 @@ def main() -> None:
     add('--dtype', choices=list(DTYPES), default='fp32')
     add('--size', type=parse_size, default='512')
     add('--repeats', type=int, default=3)
-    add('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    add('--device', default='auto', help='cpu, cuda, cuda:1 (cuda where there is one)')
     add('--cpu-time', action='store_true', help='of this process, not of the clock')
     args = parser.parse_args()
     times = [f'{part} ms' for part in PARTS]
@@ -133,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

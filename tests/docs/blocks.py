@@ -72,6 +72,10 @@ prepare.photos('photos/a.jpg', 'photos/b.jpg', size=(256, 8))
 <!-- python: prepare.own_data('data/mine') -->
 <!-- run: python tools/check_dataset.py configs/mine.py -->
 <!-- run: python tools/train.py configs/mine.py --cfg-options crop_size="(64,64)" scale="(128,64)" $SHORT -->
+<!-- python: from mmcoat.checkpoints import read_checkpoint
+state = read_checkpoint('work_dirs/mine/iter_1.pth')['state_dict']
+assert state['decode_head.conv_seg.weight'].shape[0] == 3
+-->
 """,
 }
 

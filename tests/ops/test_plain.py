@@ -82,10 +82,10 @@ def test_conv_attention(width, size):
     compare('conv_attention', tensors, qkv_cls, qkv, weights, biases, HEADS, width**-0.5)
 
 
+@pytest.mark.usefixtures('both_ways')
 @pytest.mark.parametrize('shift', [0, 60, -60, 200, -200])
-def test_keys_far_from_zero(monkeypatch, shift):
+def test_keys_far_from_zero(shift):
     """In float32, where the maximum is computed only if the sums require it."""
-    monkeypatch.setattr(common, 'JOINED_ROWS', 0)
     f32 = dict(dtype=torch.float32)
     qkv_cls, qkv = random(2, 1, 3, 32, **f32), random(2, 5, 4, 3, 32, **f32)
     for tensor in (qkv_cls, qkv):
