@@ -119,18 +119,31 @@ def command(main: Callable[[], Any]) -> Callable[[], int]:
     @functools.wraps(main)
     def run() -> int:
         try:
-            return main() or 0
-        except KeyboardInterrupt:
-            return 130
-        except Exception as error:
-            from mmcoat.runs.failures import explain
+            return _run(main)
+        except SystemExit as stop:
+            traceback.clear_frames(stop.__traceback__)  # the runner is in one of them
+            raise
+        finally:
+            if 'mmcoat.runs.distributed' in sys.modules:
+                from mmcoat.runs.distributed import leave_processes
 
-            told = explain(error)
-            if told is None:
-                raise
-            return _tell(told, error)
+                leave_processes()
 
     return run
+
+
+def _run(main: Callable[[], Any]) -> int:
+    try:
+        return main() or 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        from mmcoat.runs.failures import explain
+
+        told = explain(error)
+        if told is None:
+            raise
+        return _tell(told, error)
 
 
 def _tell(told: UsageError, error: Exception) -> int:

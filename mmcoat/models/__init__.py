@@ -6,10 +6,12 @@ from .backbones.coat import CoaT
 from .data_preprocessors import build_det_data_preprocessor, build_seg_data_preprocessor
 from .decode_heads import build_daformer_head, build_unet_head
 from .detectors.deformable_detr import build_deformable_detr
+from .layers import CPUSyncBN
 from .losses import MaskLoss, WeightedCrossEntropy
 
 __all__ = [
     'ARCH_ZOO',
+    'CPUSyncBN',
     'CoaT',
     'MaskLoss',
     'WeightedCrossEntropy',

@@ -1,5 +1,6 @@
-"""Several processes without a GPU; MMEngine supports this only with GPUs."""
+"""Several processes without a GPU, which MMEngine supports only with GPUs, and their end."""
 
+import gc
 import os
 import subprocess
 
@@ -52,6 +53,18 @@ def join_processes(cfg: Config) -> None:
         wrapper.setdefault('find_unused_parameters', cfg.get('find_unused_parameters', False))
         wrapper['device_ids'] = None
     cfg.model_wrapper_cfg = wrapper
+
+
+def leave_processes() -> None:
+    """Leave the other processes before the interpreter ends; call it when nothing holds the runner any more.
+
+    A thread of gloo that still waits for Python's lock when the interpreter ends makes PyTorch abort
+    ("terminate called without an active exception", exit status -6 of a run that had succeeded). The groups'
+    destructors join those threads, and the wrapped model holds the groups.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        gc.collect()
+        distributed.destroy_process_group()
 
 
 def _require(launcher: str, names: tuple[str, ...]) -> None:

@@ -57,21 +57,23 @@ def _skip_broken(cfg: Config) -> None:
 
 
 def fit_to_devices(cfg: Config) -> None:
-    """Use gloo without a GPU, and BN instead of SyncBN if there is no group of GPUs."""
+    """Use gloo without a GPU, and in place of SyncBN, which needs several GPUs, BN or a form for CPUs."""
     if not torch.cuda.is_available():
         cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
-    if cfg.get('launcher', 'none') == 'none' or not torch.cuda.is_available():
-        _replace_sync_bn(cfg._cfg_dict)
+    if (cfg.get('launcher') or 'none') == 'none':
+        _replace_sync_bn(cfg._cfg_dict, 'BN')
+    elif not torch.cuda.is_available():
+        _replace_sync_bn(cfg._cfg_dict, 'mmcoat.CPUSyncBN')
 
 
-def _replace_sync_bn(node: Any) -> None:
+def _replace_sync_bn(node: Any, by: str) -> None:
     if isinstance(node, dict):
         if node.get('type') == 'SyncBN':
-            node['type'] = 'BN'
+            node['type'] = by
         node = list(node.values())
     if isinstance(node, list | tuple):
         for child in node:
-            _replace_sync_bn(child)
+            _replace_sync_bn(child, by)
 
 
 def enable_amp(cfg: Config) -> None:

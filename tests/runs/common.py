@@ -1,5 +1,6 @@
 """Small trainings to interrupt: configs, chosen faults, separate processes, bitwise comparison."""
 
+import atexit
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, is_main_process
+from mmengine.dist import all_reduce, get_rank, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
@@ -61,6 +62,26 @@ class MeanLossHook(Hook):
         if is_main_process():
             with open(self.out, 'a') as file:
                 file.write(f'{loss.item()!r}\n')
+
+
+def gloo_threads() -> list[str]:
+    """Return the names of this process's threads that belong to a process group."""
+    names = [path.read_text().strip() for path in Path('/proc/self/task').glob('*/comm')]
+    return [name for name in names if 'gloo' in name]
+
+
+@HOOKS.register_module(force=True)
+class LeftThreadsHook(Hook):
+    """Write down how many threads of gloo run in the training, and which ones as the interpreter ends."""
+
+    def __init__(self, out: str) -> None:
+        self.out = out
+
+    def after_train(self, runner: Any) -> None:
+        path, training = Path(f'{self.out}.{get_rank()}'), len(gloo_threads())
+        if get_world_size() == 1:  # within a test's own process
+            return
+        atexit.register(lambda: path.write_text(f'{training} {gloo_threads()}'))
 
 
 def segmentation_config(

@@ -3,7 +3,6 @@
 torchrun --nproc_per_node 2 tests/runs/shard.py FOLDER
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch.distributed.fsdp import fully_shard
 
 from mmcoat import CoaT
 from mmcoat.models.backbones.blocks import ParallelBlock, SerialBlock
+from mmcoat.runs.distributed import leave_processes
 
 FULL = StateDictOptions(full_state_dict=True, cpu_offload=True)
 BROADCAST = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
@@ -58,12 +58,8 @@ def main(folder: Path) -> None:
         full = get_model_state_dict(model, options=FULL)  # gathers: all processes take part
         result = dict(loss=loss, blocks=blocks, own=own, state_dict=full)
         torch.save(result, folder / f'{arch}_{rank}.pth')
-    distributed.barrier()
-    distributed.destroy_process_group()
-    # All results are written. On a busy machine PyTorch sometimes aborts in the interpreter's own end, when a
-    # thread of gloo is still running ("terminate called without an active exception").
-    os._exit(0)
 
 
 if __name__ == '__main__':
     main(Path(sys.argv[1]))
+    leave_processes()

@@ -12,6 +12,7 @@ import torch
 from mmengine.registry import MODELS as LOSSES
 
 from mmcoat import CoaT
+from mmcoat.checkpoints import read_checkpoint
 from tests.helpers import ROOT, run_tool
 from tests.runs.common import detection_config, segmentation_config, start
 from tests.runs.shard import step
@@ -19,7 +20,7 @@ from tests.runs.shard import step
 
 @pytest.fixture(scope='module')
 def config(tmp_path_factory, ade):
-    """No drop path, whose draws are each process's own; GroupNorm, as SyncBN needs GPUs."""
+    """No drop path, whose draws are each process's own; GroupNorm."""
     pytest.importorskip('mmseg')
     more = """
 model['backbone']['drop_path_rate'] = 0.0
@@ -36,8 +37,11 @@ def options(batch_size):
 def with_losses(config, out):
     """Write a config that also writes its losses down."""
     path = config.with_name(f'{out.stem}_{config.name}')
-    hook = dict(type='MeanLossHook', out=str(out))
-    path.write_text(f'_base_ = {str(config)!r}\ncustom_hooks = [{hook!r}]\n')
+    hooks = [
+        dict(type='MeanLossHook', out=str(out)),
+        dict(type='LeftThreadsHook', out=str(out.with_suffix('.threads'))),
+    ]
+    path.write_text(f'_base_ = {str(config)!r}\ncustom_hooks = {hooks!r}\n')
     return path
 
 
@@ -45,8 +49,49 @@ def read(path):
     return [float(line) for line in path.read_text().split()]
 
 
+SYNC_BN = """
+_base_ = {config!r}
+train_dataloader = dict(batch_size={batch})
+model = dict(decode_head=dict(norm_cfg=dict(_delete_=True, type='SyncBN', requires_grad=True)))
+"""
+
+
+def test_sync_bn_is_that_of_the_joint_batch(monkeypatch, tmp_path, config):
+    """Losses, running statistics and weights of two processes with SyncBN are those of one with BN."""
+    losses, states = {}, {}
+    for batch in (4, 2):
+        path = tmp_path / f'bn{batch}.py'
+        path.write_text(SYNC_BN.format(config=str(config), batch=batch))
+        out, run = tmp_path / f'{batch}.txt', tmp_path / f'run{batch}'
+        arguments = [
+            with_losses(path, out),
+            '--work-dir',
+            run,
+            '--cfg-options',
+            'randomness.seed=7',
+        ]
+        if batch == 4:
+            assert run_tool(monkeypatch, 'train', *arguments) == 0
+        else:
+            process = start(arguments[0], 2, *arguments[1:], tool='dist_train.sh')
+            output, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, output[-3000:]
+            assert "type='mmcoat.CPUSyncBN'" in output
+        losses[batch] = read(out)
+        states[batch] = read_checkpoint(run / 'iter_3.pth')['state_dict']
+    assert losses[2] == pytest.approx(losses[4], abs=1e-5)
+    assert states[2].keys() == states[4].keys()
+    moved = [name for name in states[4] if name.endswith('running_var')]
+    assert moved and not any((states[4][name] == 1).all() for name in moved)
+    for name in moved + [name.replace('var', 'mean') for name in moved]:
+        torch.testing.assert_close(states[2][name], states[4][name], rtol=1e-4, atol=1e-6)
+
+
 def test_two_processes_are_one_with_twice_the_batch(monkeypatch, tmp_path, config):
-    """The same samples, the same augmentation, the same losses, also after the data was seen once."""
+    """The same samples, the same augmentation, the same losses, also after the data was seen once.
+
+    At the end no thread of gloo is left, whose wait for Python's lock would abort the process.
+    """
     one, two = tmp_path / 'one.txt', tmp_path / 'two.txt'
     run = tmp_path / 'run'
     arguments = ['train', with_losses(config, one), '--work-dir', tmp_path / 'alone']
@@ -59,6 +104,9 @@ def test_two_processes_are_one_with_twice_the_batch(monkeypatch, tmp_path, confi
     assert read(two) == pytest.approx(read(one), abs=1e-5)
     assert len(read(one)) == 3
     assert not (run / '.lock').exists()
+    for rank in (0, 1):
+        training, left = two.with_suffix(f'.threads.{rank}').read_text().split(' ', 1)
+        assert int(training) > 2 and left == '[]'
 
 
 @LOSSES.register_module(force=True)
