@@ -49,6 +49,7 @@ class Preparation:
         """Write a config that inherits from one of ours, and sets values at its top."""
         lines = [f'_base_ = {str(ROOT / "configs" / f"{base}.py")!r}']
         lines += [f'{name} = {value!r}' for name, value in values.items()]
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text('\n'.join(lines) + '\n')
 
     def photos(self, *paths: str, size: tuple[int, int] = (96, 64)) -> None:
