@@ -83,6 +83,8 @@ def prepare(cfg: Config, args: argparse.Namespace) -> Runner:
     cfg.default_hooks.pop('visualization', None)
     runner = runs.build_runner(cfg)
     runs.load_strictly(runner, args.checkpoint)
+    if args.compile:
+        runs.compile_backbone(runner)
     return runner
 
 

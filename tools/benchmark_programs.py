@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     cli.add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file or URL')
-    cli.add_run_arguments(parser)
+    parser.set_defaults(launcher='none', local_rank=0)
     programs.add_arguments(parser)
     args = parser.parse_args()
     for name, value in (('--images', args.images), ('--repeats', args.repeats)):
@@ -40,7 +40,7 @@ def main() -> None:
             'int8 needs --calibration DIR, a folder of images; or leave it out of --programs'
         )
     cfg = runs.load_config(args.config, args.cfg_options, args.allow_new_keys)
-    args.work_dir = args.work_dir or str(args.out)
+    args.work_dir = str(args.out)
     runs.set_run(cfg, args, stages=('test',))
     for path in programs.run(cfg, args, functools.partial(print, flush=True)):
         print(path)

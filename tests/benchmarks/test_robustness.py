@@ -90,3 +90,13 @@ def test_scores_report_and_going_on(monkeypatch, run_folder, capsys):
     assert run_tool(monkeypatch, *arguments(run_folder, '--images', 1)) == 2
     assert 'choose another --out' in capsys.readouterr().err
     assert run_tool(monkeypatch, *arguments(run_folder, '--images', 0)) == 2
+
+
+def test_compile(monkeypatch, run_folder):
+    from benchmarks import robustness
+
+    compiled = []
+    monkeypatch.setattr(robustness.runs, 'compile_backbone', compiled.append)
+    one = ['--images', 1, '--kinds', 'fog', '--severities', 1, '--out', run_folder / 'compiled']
+    assert run_tool(monkeypatch, *arguments(run_folder, *one, '--compile')) == 0
+    assert len(compiled) == 1

@@ -76,3 +76,8 @@ def test_bad_input(monkeypatch, folder, capsys, more, told):
     assert benchmark(monkeypatch, folder, *more) == 2
     error = capsys.readouterr().err.strip()
     assert told in error and '\n' not in error
+
+
+def test_options_that_would_do_nothing(monkeypatch, folder, capsys):
+    assert benchmark(monkeypatch, folder, '--compile') == 2
+    assert 'unrecognized arguments: --compile' in capsys.readouterr().err
