@@ -101,16 +101,16 @@ def build(
             continue
         form, precision = source
         path = args.out / f'{form}_{precision}{export.ENDINGS[form]}'
-        options = export.ExportOptions(
-            format=form,
-            dynamic=('batch', 'height', 'width'),
-            precision=precision,
-            calibration=args.calibration if precision == 'int8' else None,
-        )
         if path not in written:
             say(f'exporting {path}')
+            options = export.ExportOptions(
+                format=form,
+                dynamic=('batch', 'height', 'width'),
+                precision=precision,
+                calibration=args.calibration if precision == 'int8' else None,
+            )
             export.export_model(cfg, args.checkpoint, path, options)
-        written.add(path)
+            written.add(path)
         found[name] = run_exported(path, exact=name != 'openvino-bf16')
     return found
 

@@ -110,6 +110,19 @@ def progress(*columns: Any, transient: bool = False) -> Any:
     )
 
 
+def needs_checkout(tool: str, error: ModuleNotFoundError, extras: str) -> str:
+    """Return the message of a tool whose code lies beside the package, or needs extras, and is not there.
+
+    Args:
+        tool: The tool's ``__file__``.
+        error: What its import raised.
+        extras: Separated by commas.
+    """
+    return (
+        f'{Path(tool).name}: error: {error}; it runs in a checkout, with pip install ".[{extras}]"'
+    )
+
+
 def command(main: Callable[[], Any]) -> Callable[[], int]:
     """Report errors that the user can fix in one line, with exit status 2.
 

@@ -16,10 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 try:
     from benchmarks import programs
 except ModuleNotFoundError as error:
-    sys.exit(
-        f'benchmark_programs.py: error: {error}; it runs in a checkout, with '
-        'pip install ".[export,benchmark]"'
-    )
+    sys.exit(cli.needs_checkout(__file__, error, 'export,benchmark'))
 
 
 @cli.command

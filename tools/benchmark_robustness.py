@@ -15,9 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 try:
     from benchmarks import robustness
 except ModuleNotFoundError as error:
-    sys.exit(
-        f'benchmark_robustness.py: error: {error}; it runs in a checkout, with pip install ".[benchmark]"'
-    )
+    sys.exit(cli.needs_checkout(__file__, error, 'benchmark'))
 
 
 @cli.command

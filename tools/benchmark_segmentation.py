@@ -15,10 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 try:
     from benchmarks import segmentation
 except ModuleNotFoundError as error:
-    sys.exit(
-        f'benchmark_segmentation.py: error: {error}; it runs in a checkout, '
-        'with pip install ".[benchmark]"'
-    )
+    sys.exit(cli.needs_checkout(__file__, error, 'benchmark'))
 
 
 @cli.command

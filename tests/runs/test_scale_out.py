@@ -51,25 +51,18 @@ def read(path):
 
 SYNC_BN = """
 _base_ = {config!r}
-train_dataloader = dict(batch_size={batch})
 model = dict(decode_head=dict(norm_cfg=dict(_delete_=True, type='SyncBN', requires_grad=True)))
 """
 
 
 def test_sync_bn_is_that_of_the_joint_batch(monkeypatch, tmp_path, config):
-    """Losses, running statistics and weights of two processes with SyncBN are those of one with BN."""
+    """Losses and running statistics of two processes with SyncBN are those of one with BN."""
     losses, states = {}, {}
     for batch in (4, 2):
         path = tmp_path / f'bn{batch}.py'
-        path.write_text(SYNC_BN.format(config=str(config), batch=batch))
+        path.write_text(SYNC_BN.format(config=str(config)))
         out, run = tmp_path / f'{batch}.txt', tmp_path / f'run{batch}'
-        arguments = [
-            with_losses(path, out),
-            '--work-dir',
-            run,
-            '--cfg-options',
-            'randomness.seed=7',
-        ]
+        arguments = [with_losses(path, out), '--work-dir', run, *options(batch)]
         if batch == 4:
             assert run_tool(monkeypatch, 'train', *arguments) == 0
         else:
