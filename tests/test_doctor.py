@@ -9,6 +9,7 @@ import pytest
 
 from mmcoat import doctor
 from mmcoat.doctor import checks as rows
+from mmcoat.ops import processor
 from tests.helpers import ROOT
 
 NEEDED = {
@@ -71,6 +72,24 @@ def test_a_package_that_cannot_be_imported(tmp_path, package, row, status):
     assert found[row]['status'] == status
     assert found[row]['found'].endswith('RuntimeError: undefined symbol: xyz')
     assert found[row]['remedy']
+
+
+@pytest.mark.parametrize(
+    'avx512, amx, bf16, text',
+    [
+        (True, True, True, 'AVX512 with AMX: bf16 pays'),
+        (True, False, True, 'AVX512 with bf16 units: bf16 pays'),
+        (True, False, False, 'AVX512: take fp32, bf16 does not pay'),
+        (False, False, False, 'AVX2: take fp32, bf16 is many times slower'),
+    ],
+)
+def test_what_the_processor_is_good_for(monkeypatch, avx512, amx, bf16, text):
+    monkeypatch.setattr(processor, 'CAPABILITY', 'AVX512' if avx512 else 'AVX2')
+    monkeypatch.setattr(processor, 'HAS_AVX512', avx512)
+    monkeypatch.setattr(processor, 'HAS_AMX', amx)
+    monkeypatch.setattr(processor, 'HAS_BF16', bf16)
+    found = {check.name: check for check in doctor.examine()}['processor']
+    assert (found.status, found.found) == ('ok', text)
 
 
 def test_without_rich_there_are_plain_lines(monkeypatch, capsys):

@@ -11,6 +11,7 @@ from torch import nn
 
 from mmcoat import checkpoints, runs
 from mmcoat.errors import UsageError
+from mmcoat.ops import processor
 from mmcoat.runs.walk import type_name
 
 DTYPES = dict(fp32=torch.float32, bf16=torch.bfloat16, fp16=torch.float16)
@@ -180,7 +181,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device, task: str) -> str:
-    """Return the precision; ``'auto'`` is bf16 if the processor supports it.
+    """Return the precision; ``'auto'`` is bf16 if the processor supports it, and fp32 if not.
 
     Detectors stay in fp32: their boxes are in pixels, for which bf16's eight bits are not precise enough.
 
@@ -191,16 +192,15 @@ def choose_precision(precision: str, device: torch.device, task: str) -> str:
         raise UsageError(f'precision must be one of {PRECISIONS}, got {precision!r}')
     if precision == 'fp16' and device.type == 'cpu':
         raise UsageError('fp16 needs a GPU; on a CPU take bf16 or fp32')
+    if precision == 'bf16':
+        processor.warn_of_slow_bf16(device)
     if precision != 'auto':
         return precision
     if task == 'detection':
         return 'fp32'
     if device.type == 'cuda':
         return 'bf16' if torch.cuda.is_bf16_supported() else 'fp16'
-    has = (
-        getattr(torch.cpu, f'_is_{unit}_supported', bool) for unit in ('amx_tile', 'avx512_bf16')
-    )
-    return 'bf16' if any(check() for check in has) else 'fp32'
+    return 'bf16' if processor.HAS_BF16 else 'fp32'
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:

@@ -115,6 +115,15 @@ def _cuda() -> Check:
     return Check('CUDA', OK, f'{built}, cuDNN {torch.backends.cudnn.version()}')
 
 
+def _processor() -> Check:
+    found = import_module('mmcoat.ops.processor')
+    if found.HAS_BF16:
+        units = 'AMX' if found.HAS_AMX else 'bf16 units'
+        return Check('processor', OK, f'{found.CAPABILITY} with {units}: bf16 pays')
+    slow = 'does not pay' if found.HAS_AVX512 else 'is many times slower'
+    return Check('processor', OK, f'{found.CAPABILITY}: take fp32, bf16 {slow}')
+
+
 def _gpus() -> Iterable[Check]:
     torch = import_module('torch')
     if not torch.cuda.is_available():
@@ -316,6 +325,7 @@ CHECKS: list[tuple[str, Callable[[], Check | Iterable[Check]]]] = [
     ('mmcoat', _mmcoat),
     ('torch', _torch),
     ('CUDA', _cuda),
+    ('processor', _processor),
     ('GPU', _gpus),
     ('triton', _triton),
     ('torchvision', _torchvision),

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmcoat import ops
 from mmcoat.errors import UsageError
+from mmcoat.ops.processor import warn_of_slow_bf16
 
 from .backbones.blocks import Mlp
 from .backbones.coat import CoaT
@@ -63,6 +64,8 @@ class Prepared(nn.Module):
         if isinstance(source, Prepared):
             source = source.source
         self.source, self.dtype, self.training = source, dtype, False
+        if dtype == torch.bfloat16:
+            warn_of_slow_bf16(next(source.parameters()).device)
         self._ready: tuple[nn.Module, Watch] | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

@@ -5,13 +5,16 @@ from types import ModuleType
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmcoat import CoaT
-from mmcoat.ops import common, plain, reference
+from mmcoat.ops import common, plain, processor, reference
 
 # the name in the package is the function
 conv_attention = importlib.import_module('mmcoat.ops.plain.conv_attention')
+linear_add = importlib.import_module('mmcoat.ops.plain.linear_add')
 norm_mlp = importlib.import_module('mmcoat.ops.plain.norm_mlp')
 HEADS = 8
 WIDTHS = (8, 16, 19, 27, 32, 40, 64)  # of a head, over all archs
@@ -69,6 +72,13 @@ def both_ways(request, monkeypatch):
         monkeypatch.setattr(common, 'JOINED_ROWS', 0)
         monkeypatch.setattr(conv_attention, '_ONE_BANK', 0)
         monkeypatch.setattr(conv_attention, '_GRAD_AS_FILTER', 0)
+
+
+@pytest.fixture(params=['this processor', 'without AVX-512'])
+def any_processor(request, monkeypatch):
+    """Linear layers as this processor runs them, and as those run them that lack AVX-512."""
+    if request.param == 'without AVX-512':
+        monkeypatch.setattr(processor, 'HAS_AVX512', False)
 
 
 @pytest.mark.usefixtures('both_ways')
@@ -149,6 +159,7 @@ def test_norm_mlp(drops):
     compare('norm_mlp', tensors, tokens, gamma, beta, EPS, weights, biases, factor)
 
 
+@pytest.mark.usefixtures('any_processor')
 @pytest.mark.parametrize('drops', [False, True])
 def test_norm_mlp_in_chunks(monkeypatch, drops):
     """In float32, where chunks are used: they begin within a sample, and the last is not full."""
@@ -164,6 +175,47 @@ def test_norm_mlp_in_chunks(monkeypatch, drops):
         tensor.data *= 0.2
     factor = draw_factor(drops, 3, **f32)
     compare('norm_mlp', tensors, (x,), gamma, beta, EPS, weights, biases, factor, rtol=2e-4)
+
+
+class Operators(TorchDispatchMode):
+    """Remember the names of all operators that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize('pack', [False, True])
+def test_linear_layers_without_avx512(monkeypatch, dtype, pack):
+    """oneDNN's operator is not called, which refuses bfloat16 there; results are no further from float64."""
+    monkeypatch.setattr(processor, 'HAS_AVX512', False)
+    shapes = (3, 40, 24), (96, 24), (96,), (3, 40, 96)
+    tensors = [torch.randn(*shape, dtype=torch.float64).to(dtype) for shape in shapes]
+    x, weight, bias, residual = tensors
+    exact, rounded = (
+        (out, F.gelu(out), out + skip)
+        for out, skip in (
+            (F.linear(x.double(), weight.double(), bias.double()), residual.double()),
+            (F.linear(x, weight, bias), residual),
+        )
+    )
+    weight = linear_add.packed(weight) if pack else weight
+    assert not weight.is_mkldnn
+    with Operators() as ran, torch.no_grad():
+        found = (
+            linear_add.linear(x, weight, bias),
+            linear_add.linear_gelu(x, weight, bias),
+            linear_add.linear(x, weight, bias, residual),
+        )
+    assert not [name for name in ran.names if name.startswith('mkldnn._linear')]
+    for ours, torchs, right in zip(found, rounded, exact, strict=True):
+        assert ours.dtype == dtype
+        assert (ours.double() - right).norm() <= 1.1 * (torchs.double() - right).norm()
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
@@ -205,7 +257,7 @@ def test_gradients_of_the_backbone(arch, arguments):
     torch.testing.assert_close(results[1], results[0], rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.usefixtures('both_ways')
+@pytest.mark.usefixtures('both_ways', 'any_processor')
 def test_autocast_trains():
     """Gradients under bfloat16 autocast have the direction of those in float32."""
     model = CoaT('lite_tiny')

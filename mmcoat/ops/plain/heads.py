@@ -7,6 +7,8 @@ second needs ``heads`` times the arithmetic, but is faster if heads are too narr
 import torch
 from torch import Tensor
 
+from ..processor import HAS_AMX
+
 # Largest head width for which one product over all channels is faster, measured on CPU: with AMX in reduced
 # precision, and with AVX-512 alone in any precision.
 _WIDEST_DENSE_AMX = 40
@@ -15,20 +17,9 @@ _LOW = (torch.bfloat16, torch.float16)
 
 
 def _dense(x: Tensor, num_heads: int) -> bool:
-    matrix_units = x.dtype in _LOW and (x.device.type != 'cpu' or _has_amx())
+    matrix_units = x.dtype in _LOW and (x.device.type != 'cpu' or HAS_AMX)
     widest = _WIDEST_DENSE_AMX if matrix_units else _WIDEST_DENSE
     return x.shape[-1] // num_heads <= widest
-
-
-_amx: bool | None = None  # not functools.cache, which torch.compile does not see through
-
-
-def _has_amx() -> bool:
-    """Whether this processor has AMX; asked once."""
-    global _amx
-    if _amx is None:
-        _amx = getattr(torch.cpu, '_is_amx_tile_supported', bool)()
-    return _amx
 
 
 def split(x: Tensor, num_heads: int) -> Tensor:

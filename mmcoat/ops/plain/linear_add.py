@@ -4,13 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import reference
+from .. import processor, reference
 from ..common import (
     compute_dtype,
     map_rows,
     no_autocast,
     opaque_wanted,
     per_token,
+    rows,
     wants_gradient,
 )
 
@@ -18,9 +19,14 @@ _ONEDNN_DTYPES = (torch.float32, torch.bfloat16)
 
 
 def _onednn_runs(x: Tensor) -> bool:
-    """Whether oneDNN's linear operator, which Inductor uses too, accepts ``x``."""
+    """Whether oneDNN's linear operator, which Inductor uses too, accepts ``x`` and pays.
+
+    Without AVX-512 it refuses bfloat16, its GELU takes four times as long as PyTorch's, and its products are
+    slower than PyTorch's own.
+    """
     return (
-        x.device.type == 'cpu'
+        processor.HAS_AVX512
+        and x.device.type == 'cpu'
         and x.dtype in _ONEDNN_DTYPES
         and torch.backends.mkldnn.is_available()
         and torch.backends.mkldnn.enabled
@@ -29,38 +35,49 @@ def _onednn_runs(x: Tensor) -> bool:
     )
 
 
-def linear(
-    x: Tensor, weight: Tensor, bias: Tensor, gelu: bool = False, residual: Tensor | None = None
-) -> Tensor:
-    """Return ``linear(x)`` without autograd, then with GELU or plus ``residual``.
+def linear(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None = None) -> Tensor:
+    """Return ``linear(x)`` without autograd, plus ``residual``.
 
-    On a CPU, PyTorch's own linear first copies the bias into the result, and GELU and sum are separate
-    passes. Here they are computed while the result is in registers.
+    PyTorch's own linear first copies the bias into the result, and the sum is a separate pass. oneDNN adds
+    both while the result is in registers. Without it, the product is added to the sum of both where this
+    rounds no earlier: not in reduced precision.
 
     Args:
         x: (..., C).
         weight: (D, C), in the dtype of ``x``.
         bias: (D,), in the dtype of ``x``.
-        gelu: Whether GELU (exact, with erf) follows.
         residual: (..., D), or None.
 
     Returns:
         (..., D).
     """
-    if not _onednn_runs(x):
-        out = F.linear(x, weight, bias)
-        out = F.gelu(out) if gelu else out
-        return out if residual is None else out + residual
-    op = torch.ops.mkldnn._linear_pointwise
     if residual is not None and residual.dtype == x.dtype:
-        return op.binary(x, residual.contiguous(), weight, bias, 'add')
-    out = op(x, weight, bias, 'gelu' if gelu else 'none', [], 'none')
+        if _onednn_runs(x):
+            op = torch.ops.mkldnn._linear_pointwise.binary
+            return op(x, residual.contiguous(), weight, bias, 'add')
+        if x.dtype in (torch.float32, torch.float64):
+            out = rows(residual) + bias
+            return out.addmm_(rows(x), weight.t()).view(residual.shape)
+    out = _linear(x, weight, bias, 'none')
     return out if residual is None else out + residual
+
+
+def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return GELU (exact, with erf) of ``linear(x)`` without autograd; see ``linear``."""
+    if _onednn_runs(x):
+        return _linear(x, weight, bias, 'gelu')
+    return torch.ops.aten.gelu_(F.linear(x, weight, bias))
+
+
+def _linear(x: Tensor, weight: Tensor, bias: Tensor, then: str) -> Tensor:
+    if not _onednn_runs(x):
+        return F.linear(x, weight, bias)
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, [], 'none')
 
 
 @torch.library.custom_op('mmcoat::plain_linear', mutates_args=())
 def opaque_linear(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None) -> Tensor:
-    """``linear`` without GELU, in a form for torch.compile."""
+    """``linear`` in a form for torch.compile."""
     return linear(x, weight, bias, residual=residual)
 
 
@@ -75,12 +92,15 @@ _PACKED_FOR_ROWS = 1024
 
 
 def packed(weight: Tensor) -> Tensor:
-    """Return ``weight`` in the library's own layout, for several calls of ``linear``.
+    """Return ``weight`` in the layout that products prefer, for several calls of ``linear`` on a CPU.
 
     For a single call this is not worth it, because the call itself converts the weights in the same time.
     """
-    if weight.is_mkldnn or not _onednn_runs(weight):
+    if weight.is_mkldnn or weight.device.type != 'cpu':
         return weight
+    if not _onednn_runs(weight):
+        # PyTorch's products in reduced precision round differently for another layout
+        return weight.t().contiguous().t() if weight.dtype == torch.float32 else weight
     if not hasattr(torch.ops.mkldnn, '_reorder_linear_weight'):
         return weight
     return torch.ops.mkldnn._reorder_linear_weight(weight, _PACKED_FOR_ROWS)

@@ -17,7 +17,7 @@ from ..common import (
     wants_gradient,
 )
 from .layer_norm import layer_norm, layer_norm_backward
-from .linear_add import linear, packed
+from .linear_add import linear, linear_gelu, packed
 
 # Hidden values of one chunk: 4 MiB in float32, measured. Smaller chunks cost more calls, larger ones more
 # passes over memory. Reduced precision runs on matrix units, for which large products matter more than the
@@ -97,13 +97,13 @@ def _infer(
     factor = None if factor is None else rows(factor)
     chunks = _chunks(tokens, w1.shape[0], dtype)
     if len(chunks) == 1:
-        hidden = linear(layer_norm(tokens, gamma, beta, eps)[0].to(dtype), w1, b1, gelu=True)
+        hidden = linear_gelu(layer_norm(tokens, gamma, beta, eps)[0].to(dtype), w1, b1)
         return _linear_add(hidden, w2, b2, tokens, factor).view(x.shape)
     out = torch.empty_like(tokens)
     w1, w2 = packed(w1), packed(w2)
     for chunk in chunks:
         part = tokens[chunk]
-        hidden = linear(layer_norm(part, gamma, beta, eps)[0], w1, b1, gelu=True)
+        hidden = linear_gelu(layer_norm(part, gamma, beta, eps)[0], w1, b1)
         out[chunk] = _linear_add(hidden, w2, b2, part, None if factor is None else factor[chunk])
     return out.view(x.shape)
 
