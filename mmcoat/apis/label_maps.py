@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from mmcoat.errors import UsageError
 
 GROUP = 8  # classes
-# of maps that lie channels-last: the library enlarges so many channels with one instruction, and rounds the
-# rest otherwise, so that groups must not begin in between
-GROUP_CHANNELS_LAST = 32
+# In reduced precision, and of maps that lie channels-last: the library enlarges so many channels with one
+# instruction, and rounds the rest otherwise, so that groups must not begin in between.
+LARGE_GROUP = 32
+# Of fewer, MMSegmentation takes one for the score of two, and PyTorch enlarges two or three in another way.
+SMALLEST_GROUP = 4
 
 
 def spare_memory(model: nn.Module) -> nn.Module:
@@ -95,15 +97,16 @@ def _enlarges_scores(model: Any) -> bool:
 
 
 def _groups(scores: Tensor) -> Iterator[Tensor]:
-    """Yield groups of classes in the layout of ``scores`` (B, classes, h, w), none of one class alone."""
+    """Yield groups of classes in the layout of ``scores`` (B, classes, h, w), each enlarged as in the whole map."""
     layout = torch.contiguous_format
     if not scores.is_contiguous() and scores.is_contiguous(memory_format=torch.channels_last):
         layout = torch.channels_last
     count = scores.shape[1]
-    step = GROUP if layout == torch.contiguous_format else GROUP_CHANNELS_LAST
+    exact = scores.dtype in (torch.float32, torch.float64)
+    step = GROUP if exact and layout == torch.contiguous_format else LARGE_GROUP
     starts = list(range(0, count, step))
-    if len(starts) > 1 and count - starts[-1] == 1:
-        starts.pop()  # MMSegmentation takes one class for the score of two
+    if len(starts) > 1 and count - starts[-1] < SMALLEST_GROUP:
+        starts.pop()
     for first, stop in zip(starts, [*starts[1:], count], strict=True):
         yield scores[:, first:stop].contiguous(memory_format=layout)
 

@@ -1,12 +1,16 @@
 """Label maps group by group: the labels of MMSegmentation's whole map exactly, in less memory."""
 
 import copy
+import itertools
+from functools import partial
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.config import ConfigDict
 
 from benchmarks.memory import peak_memory
+from mmcoat.apis import label_maps
 from mmcoat.apis.fast import ready
 from mmcoat.apis.label_maps import spare_memory
 from mmcoat.errors import UsageError
@@ -57,7 +61,28 @@ def labels(model, x, found):
     return [s.pred_sem_seg.data for s in model(x, found, mode='predict')]
 
 
-@pytest.mark.parametrize('classes', [2, 9, 17, 150, 300])
+@pytest.mark.parametrize('threads', [1, 2])
+@pytest.mark.parametrize('channels_last', [False, True])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_groups_are_enlarged_as_the_whole_map_is(dtype, channels_last, threads):
+    """Bit by bit, whatever number of classes the last group has: the library rounds in several ways."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    try:
+        for classes in [*range(4, 45), *range(63, 70), 150]:
+            scores = torch.randn(2, classes, 8, 8, generator=torch.Generator().manual_seed(classes))
+            scores = scores.to(dtype).contiguous(memory_format=layout)
+            for size, align in itertools.product([(64, 60), (90, 70)], [False, True]):
+                enlarge = partial(F.interpolate, size=size, mode='bilinear', align_corners=align)
+                parts = [enlarge(group) for group in label_maps._groups(scores)]
+                assert len(parts) > 1 or classes < 36
+                assert torch.equal(torch.cat(parts, 1), enlarge(scores)), (classes, size, align)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize('classes', [2, 9, 11, 17, 35, 150, 300])
 @pytest.mark.parametrize('dtype', [None, torch.bfloat16])
 @pytest.mark.parametrize('align_corners', [False, True])
 def test_labels_are_those_of_the_whole_map(classes, dtype, align_corners):
