@@ -1,5 +1,7 @@
 """Contenders for single tests."""
 
+import sys
+
 import pytest
 
 from benchmarks import contenders
@@ -13,3 +15,9 @@ def own_family(monkeypatch):
         monkeypatch.setitem(contenders.FAMILIES, name, build)
 
     return add
+
+
+@pytest.fixture(autouse=True)
+def own_path(monkeypatch):
+    """The folder of the peers, if it was filled, must not stay in the path for later tests' processes."""
+    monkeypatch.setattr(sys, 'path', sys.path[:])

@@ -47,8 +47,10 @@ def growth(bound: str) -> float:
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason='PyTorch without oneDNN')
 def test_flat_for_ever_new_sizes():
-    assert growth('runs.bound_kernel_caches()') < 25
-    assert growth('') > 50  # in PyTorch's own caches: or the test could not fail
+    bounded, unbounded = growth('runs.bound_kernel_caches()'), growth('')
+    assert bounded < 25
+    # in PyTorch's own caches, 12 MiB without AVX-512, 50 and more with it: or the test could not fail
+    assert unbounded > 10 + bounded
 
 
 def test_what_is_set_stays(monkeypatch):
