@@ -97,7 +97,7 @@ def _enlarges_scores(model: Any) -> bool:
 
 
 def _groups(scores: Tensor) -> Iterator[Tensor]:
-    """Yield groups of classes in the layout of ``scores`` (B, classes, h, w), each enlarged as in the whole map."""
+    """Yield classes of ``scores`` (B, classes, h, w) in groups that are enlarged as the whole map is."""
     layout = torch.contiguous_format
     if not scores.is_contiguous() and scores.is_contiguous(memory_format=torch.channels_last):
         layout = torch.channels_last
