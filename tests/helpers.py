@@ -1,4 +1,4 @@
-"""Code that several tests share: configs, tools called in this process, small configs."""
+"""Code that several tests share: configs, tools called in this process, small configs, operators that run."""
 
 import importlib.util
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.utils import ManagerMixin
+from torch.utils._python_dispatch import TorchDispatchMode
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
@@ -25,6 +26,19 @@ def forget_instances(cls: type) -> None:
     cls._instance_dict.clear()
     for child in cls.__subclasses__():
         forget_instances(child)
+
+
+class Operators(TorchDispatchMode):
+    """Remember the names of a namespace's operators that run, forward and backward."""
+
+    def __init__(self, namespace: str):
+        super().__init__()
+        self.namespace, self.names = namespace, set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.namespace == self.namespace:
+            self.names.add(function.__name__.split('.')[0])
+        return function(*args, **(kwargs or {}))
 
 
 def run_tool(monkeypatch, name: str, *arguments: object) -> int:

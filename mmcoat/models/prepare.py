@@ -65,7 +65,7 @@ class Prepared(nn.Module):
             source = source.source
         self.source, self.dtype, self.training = source, dtype, False
         if dtype == torch.bfloat16:
-            warn_of_slow_bf16(next(source.parameters()).device)
+            warn_of_slow_bf16(next((p.device for p in source.parameters()), 'cpu'))
         self._ready: tuple[nn.Module, Watch] | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:

@@ -22,7 +22,7 @@ def _onednn_runs(x: Tensor) -> bool:
     """Whether oneDNN's linear operator, which Inductor uses too, accepts ``x`` and pays.
 
     Without AVX-512 it refuses bfloat16, its GELU takes four times as long as PyTorch's, and its products are
-    slower than PyTorch's own.
+    no faster than PyTorch's own.
     """
     return (
         processor.HAS_AVX512
@@ -51,27 +51,25 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None = No
     Returns:
         (..., D).
     """
-    if residual is not None and residual.dtype == x.dtype:
-        if _onednn_runs(x):
-            op = torch.ops.mkldnn._linear_pointwise.binary
-            return op(x, residual.contiguous(), weight, bias, 'add')
-        if x.dtype in (torch.float32, torch.float64):
-            out = rows(residual) + bias
-            return out.addmm_(rows(x), weight.t()).view(residual.shape)
-    out = _linear(x, weight, bias, 'none')
+    onednn, same = _onednn_runs(x), residual is not None and residual.dtype == x.dtype
+    if same and onednn:
+        op = torch.ops.mkldnn._linear_pointwise.binary
+        return op(x, residual.contiguous(), weight, bias, 'add')
+    if same and x.dtype in (torch.float32, torch.float64):
+        out = rows(residual) + bias
+        return out.addmm_(rows(x), weight.t()).view(residual.shape)
+    out = _onednn_linear(x, weight, bias, 'none') if onednn else F.linear(x, weight, bias)
     return out if residual is None else out + residual
 
 
 def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Return GELU (exact, with erf) of ``linear(x)`` without autograd; see ``linear``."""
     if _onednn_runs(x):
-        return _linear(x, weight, bias, 'gelu')
+        return _onednn_linear(x, weight, bias, 'gelu')
     return torch.ops.aten.gelu_(F.linear(x, weight, bias))
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor, then: str) -> Tensor:
-    if not _onednn_runs(x):
-        return F.linear(x, weight, bias)
+def _onednn_linear(x: Tensor, weight: Tensor, bias: Tensor, then: str) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, then, [], 'none')
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmcoat.models import CoaT
 from mmcoat.ops import backend
+from tests.helpers import Operators
 
 from .common import DEVICE, draw
 
@@ -54,19 +54,6 @@ def test_backbone(monkeypatch):
         assert (ours - truth).abs().max() < 2e-5 * truth.abs().max().clamp(min=1e-3)
 
 
-class Record(TorchDispatchMode):
-    """Names of the operators of mmcoat that run, forward and backward."""
-
-    def __init__(self):
-        super().__init__()
-        self.names = set()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function.namespace == 'mmcoat':
-            self.names.add(function.__name__.split('.')[0])
-        return function(*args, **(kwargs or {}))
-
-
 def kernels() -> set[str]:
     """Names of all kernels; what else is in their files runs inside them."""
     files = (Path(fused.__file__).parent / 'kernels').glob('*.py')
@@ -87,7 +74,7 @@ def test_a_model_reaches_every_operator(monkeypatch):
 
         monkeypatch.setattr(fused, name, partial(recorded, getattr(fused, name)))
     model = CoaT(ARCH, out_indices=(0, 1, 2), drop_path_rate=0.5).to(DEVICE).train()
-    with Record() as record, record_launches() as launches:
+    with Operators('mmcoat') as record, record_launches() as launches:
         sum(x.sum() for x in model(draw(1, 3, 16, 20))).backward()
     assert called == set(fused.__all__)
     assert record.names == set(OPERATORS)
