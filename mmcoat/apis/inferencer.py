@@ -46,7 +46,8 @@ class Inferencer:
         prepare: Cast, merge and pack the weights once instead of at each call, in a copy of the model; None
             does so on CPU, where it was measured, unless ``compile``.
         spare_memory: Enlarge the scores of a few classes at a time. Segmentation gives the same labels with
-            less memory, in more time.
+            less memory; None does so on CPU, unless a head makes large scores by itself (Mask2Former) or the
+            config averages (slide inference, ``tta``): there it takes more time.
 
     Raises:
         UsageError: A value is not valid, or the config is not found.
@@ -63,7 +64,7 @@ class Inferencer:
         tta: bool = False,
         compile: bool = False,  # noqa: A002  as in tools/
         prepare: bool | None = None,
-        spare_memory: bool = False,
+        spare_memory: bool | None = None,
     ):
         cfg, found = models.find(config_or_name, None if checkpoint is None else str(checkpoint))
         if found is None:

@@ -225,14 +225,21 @@ def test_tool_spares_and_keeps_memory(monkeypatch, tmp_path, photo):
     cfg.dump(tmp_path / 'mine.py')
     kept, sparing = [], []
     monkeypatch.setattr(cli, 'keep_memory', lambda: kept.append(True))
-    monkeypatch.setattr(fast, 'spare_memory', lambda model: sparing.append(spare_memory(model)))
+    monkeypatch.setattr(
+        fast, 'spare_memory', lambda model: sparing.append(1) or spare_memory(model)
+    )
     for out, options in (('a', []), ('b', ['--spare-memory', '--keep-memory'])):
         arguments = [tmp_path / 'mine.py', checkpoint, photo, '--out-dir', tmp_path / out]
         options = [*options, '--save', 'png', '--device', 'cpu', '--precision', 'fp32']
         assert run_tool(monkeypatch, 'infer', *arguments, *options) == 0
-        assert len(kept) == len(sparing) == (out == 'b')
-    labels = [np.asarray(Image.open(tmp_path / out / 'photo.png')) for out in 'ab']
-    np.testing.assert_array_equal(*labels)
+        assert len(kept) == (out == 'b') and len(sparing) == 'ab'.index(out) + 1
+    whole = Inferencer(cfg, checkpoint, device='cpu', precision='fp32', spare_memory=False)
+    expected = whole(photo)[0].label_map
+    for out in 'ab':
+        np.testing.assert_array_equal(
+            np.asarray(Image.open(tmp_path / out / 'photo.png')), expected
+        )
+    assert len(sparing) == 2
 
 
 def test_tool_writes_coco(monkeypatch, tmp_path, photo):
