@@ -17,7 +17,7 @@ help:
 	@echo 'make demo           draw a data set, train UperNet with CoaT-Lite Small on it, show the result'
 	@echo 'make demo-det       the same with Mask R-CNN on drawn COCO images'
 	@echo 'make test           all tests, on the OneDL line and on upstream OpenMMLab'
-	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other only)'
+	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other, without ops, docs, benchmarks)'
 	@echo 'make test-compiled  detection and operators once more, with MMCV compiled (10 minutes each line, once)'
 	@echo 'make test-extras    export, the page in a browser, grad-cam, Captum, segmentation_models_pytorch'
 	@echo 'make test-mim       every command of openmim and onedl-mim on mmcoat'
@@ -118,9 +118,14 @@ $(LINES:%=.venv-%/compiled/.installed): .venv-%/compiled/.installed: .venv-%/.in
 
 $(LINES:%=env-%): env-%: .venv-%/.installed
 
+# What knows nothing of the line runs on one of them: the operators (the same PyTorch and Triton on both), the speed
+# benchmarks, and the documentation's blocks, which are written for OneDL.
+LEFT_OUT_upstream = tests/ops tests/benchmarks tests/docs
+
 $(LINES:%=test-%): test-%: .venv-%/.installed
 	@echo '[test] $* line'
-	@OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest -n $(JOBS) --dist worksteal --ignore tests/classification $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest -n $(JOBS) --dist worksteal \
+		$(addprefix --ignore=,tests/classification $(LEFT_OUT_$*)) $(PYTEST_ARGS)
 	@echo '[test] $* line, classification'
 	@OMP_NUM_THREADS=1 PYTHONPATH=.venv-$*/classification .venv-$*/bin/python -m pytest -n $(JOBS) --dist worksteal \
 		tests/classification tests/engine/test_optimizers.py

@@ -70,7 +70,7 @@ def test_groups_are_enlarged_as_the_whole_map_is(dtype, channels_last, threads):
     torch.set_num_threads(threads)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     try:
-        for classes in [*range(4, 45), *range(63, 70), 150]:
+        for classes in [*range(4, 22), 35, 150]:
             scores = torch.randn(2, classes, 8, 8, generator=torch.Generator().manual_seed(classes))
             scores = scores.to(dtype).contiguous(memory_format=layout)
             for size, align in itertools.product([(64, 60), (90, 70)], [False, True]):

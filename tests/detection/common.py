@@ -17,13 +17,18 @@ from mmengine.structures import InstanceData
 
 
 def small(name: str) -> Config:
-    """Return a config without weights to fetch, and with fewer queries and loss points."""
+    """Return a config without weights to fetch, and with fewer queries, proposals and loss points."""
     cfg = load(name)
     runs.fit_to_devices(cfg)
     model = cfg.model
     model.backbone.init_cfg = None
     if 'num_queries' in model:
         model.num_queries = 20
+    if 'roi_head' in model:
+        stages = model.train_cfg.rcnn
+        for stage in stages if isinstance(stages, list) else [stages]:
+            stage.sampler.num = 32
+        model.train_cfg.rpn_proposal.max_per_img = model.test_cfg.rpn.max_per_img = 64
     if model.type == 'Mask2Former':
         model.panoptic_head.num_queries = 20
         model.train_cfg.num_points = 64
