@@ -62,7 +62,7 @@ def parse_args() -> argparse.Namespace:
         '--spare-memory',
         action='store_true',
         help='segmentation: enlarge scores a few classes at a time; the same labels in less memory; '
-        'on a CPU this is so anyway, but for Mask2Former and slide inference, which get slower',
+        'on a CPU this is so anyway, unless --tta',
     )
     parser.add_argument(
         '--keep-memory',

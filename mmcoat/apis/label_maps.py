@@ -36,7 +36,7 @@ def spare_memory(model: nn.Module) -> nn.Module:
     Raises:
         UsageError: It is no segmentor, or averages scores over test-time augmentations.
     """
-    if not _is_segmentor(model):
+    if not is_segmentor(model):
         raise UsageError(
             'sparing memory is for segmentors of MMSegmentation without test-time augmentation, '
             f'not for {type(model).__name__}'
@@ -45,12 +45,8 @@ def spare_memory(model: nn.Module) -> nn.Module:
     return model
 
 
-def spares_everything(model: nn.Module) -> bool:
-    """Say whether ``spare_memory`` leaves no map of all classes at full size; then it saves time as well."""
-    return _is_segmentor(model) and _enlarges_scores(model)
-
-
-def _is_segmentor(model: nn.Module) -> bool:
+def is_segmentor(model: nn.Module) -> bool:
+    """Say whether ``spare_memory`` takes the model."""
     return hasattr(model, 'postprocess_result') and hasattr(model, 'decode_head')
 
 

@@ -167,6 +167,13 @@ def test_memory_of_the_groups():
     assert groups < 0.1 * whole  # two maps of 8 scores, one of labels and one of the best
 
 
+def test_others_stay_as_they_are():
+    model = torch.nn.Linear(2, 2)
+    assert ready(model, 'fp32', prepare=False, sparing=None) is model
+    with pytest.raises(UsageError, match='not for Linear'):
+        ready(model, 'fp32', prepare=False, sparing=True)
+
+
 def test_a_prepared_model_spares_memory_too():
     model, x = segmentor(19), torch.randn(1, 3, 64, 64)
     expected = labels(model, x, samples(1))[0]
