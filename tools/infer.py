@@ -30,7 +30,10 @@ class Speed(ProgressColumn):
     """Images per second since the start of the task."""
 
     def render(self, task: Task) -> Text:
-        return Text(f'{task.speed or 0.0:.2f} images/s')
+        seconds = task.finished_time or task.elapsed
+        if not task.completed or not seconds:
+            return Text('')
+        return Text(f'{task.completed / seconds:.2f} images/s')
 
 
 def parse_args() -> argparse.Namespace:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import sys
 import threading
 
@@ -219,7 +220,7 @@ def test_tool_writes_while_the_next_image_runs(monkeypatch, tmp_path, photo, cap
     assert {f'{name}_overlay.png' for name in 'abc'} <= {p.name for p in out.iterdir()}
 
 
-def test_tool_spares_and_keeps_memory(monkeypatch, tmp_path, photo):
+def test_tool_spares_and_keeps_memory(monkeypatch, tmp_path, photo, capsys):
     cfg = tiny('fpn_coat_lite_s_ade20k')
     checkpoint = weights(cfg, tmp_path / 'a.pth')
     cfg.dump(tmp_path / 'mine.py')
@@ -233,6 +234,8 @@ def test_tool_spares_and_keeps_memory(monkeypatch, tmp_path, photo):
         options = [*options, '--save', 'png', '--device', 'cpu', '--precision', 'fp32']
         assert run_tool(monkeypatch, 'infer', *arguments, *options) == 0
         assert len(kept) == (out == 'b') and len(sparing) == 'ab'.index(out) + 1
+    speeds = re.findall(r'1/1 (\d+\.\d\d) images/s', ''.join(capsys.readouterr()))
+    assert speeds and float(speeds[-1]) > 0  # of a single image too
     whole = Inferencer(cfg, checkpoint, device='cpu', precision='fp32', spare_memory=False)
     expected = whole(photo)[0].label_map
     for out in 'ab':
