@@ -102,11 +102,10 @@ class _Shortcuts(TorchFunctionMode):
         kwargs = kwargs or {}
         if func is Tensor.argmax:
             return args[0].max(*args[1:], **kwargs).indices
-        if (
-            func is F.interpolate
-            and tuple(kwargs.get('size', *args[1:2]) or ()) == args[0].shape[2:]
-        ):
-            return args[0]
+        if func is F.interpolate:
+            size = kwargs.get('size', *args[1:2])
+            if isinstance(size, list | tuple) and tuple(size) == args[0].shape[2:]:
+                return args[0]
         return func(*args, **kwargs)
 
 

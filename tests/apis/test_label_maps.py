@@ -123,6 +123,7 @@ def test_shortcuts_return_what_the_library_returns(dtype):
         assert torch.equal(scores.argmax(dim=1, keepdim=True), best)
         assert torch.equal(enlarge(scores[:, :5], size=[16, 12]), same)
         assert enlarge(scores, (16, 13)).shape == (1, 9, 16, 13)
+        assert enlarge(scores, 16).shape == (1, 9, 16, 16)
         assert enlarge(scores, scale_factor=2.0).shape == (1, 9, 32, 24)
 
 
