@@ -73,6 +73,14 @@ def _iou(first: Tensor, second: Tensor, offset: int) -> Tensor:
     return inner / (areas[:, None] + others - inner)
 
 
+def _without_gaps(stay: Tensor) -> Tensor:
+    """Return the indices of boxes that stay, (K,): each gap among the first K is filled with the last box."""
+    count = int(stay.sum())
+    order = torch.arange(count, device=stay.device)
+    order[~stay[:count]] = count + stay[count:].nonzero()[:, 0].flip(0)
+    return order
+
+
 def softnms(
     boxes: Tensor,
     scores: Tensor,
@@ -86,7 +94,8 @@ def softnms(
     """Suppress softly: each kept box lowers the scores of others; the signature is that of ``mmcv._ext``.
 
     NOTE: each kept box changes the order of the remaining ones. So this is a loop over kept boxes, as in the
-    compiled operator. Each turn handles all remaining boxes at once.
+    compiled operator. Each turn handles all remaining boxes at once. Boxes change places as they do there,
+    because of equal scores the first counts.
 
     Args:
         boxes: x1, y1, x2, y2, (N, 4).
@@ -107,12 +116,14 @@ def softnms(
         best = scores.argmax()
         dets[len(kept), :4] = boxes[left[best]]
         dets[len(kept), 4] = scores[best]
-        kept.append(left[best])
+        kept.append(left[best].clone())
         iou = _iou(boxes[left[best], None], boxes[left], offset)[0]
         scores = scores * _decay(iou, iou_threshold, sigma, method)
-        stay = scores >= min_score
-        stay[best] = False
-        left, scores = left[stay], scores[stay]
+        # the first box takes the place of the best
+        left[best], scores[best] = left[0], scores[0]
+        left, scores = left[1:], scores[1:]
+        order = _without_gaps(scores >= min_score)
+        left, scores = left[order], scores[order]
     return torch.stack(kept) if kept else left
 
 

@@ -33,6 +33,12 @@ class Ours:
         self.__dict__.update(OPERATORS)
 
 
+@pytest.fixture(autouse=True)
+def same_draws_each_time():
+    """A failure can be seen again."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def ours(monkeypatch) -> Callable:
     """Return a function that calls another with the compiled operators, then with ours."""
@@ -135,6 +141,18 @@ def test_soft_nms(ours, method, count, min_score, offset):
     compiled, own = ours(soft_nms, *arguments)
     assert torch.equal(compiled[1], own[1])
     torch.testing.assert_close(compiled[0], own[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('method', ['naive', 'linear', 'gaussian'])
+@pytest.mark.parametrize('min_score', [1e-3, 0.3])
+def test_soft_nms_of_equal_scores(ours, method, min_score):
+    from mmcv.ops import soft_nms
+
+    for seed in range(20):
+        scores = torch.randint(1, 30, (80,)) / 30
+        arguments = (random_boxes(80, seed=seed), scores, 0.3, 0.5, min_score, method, 0)
+        compiled, own = ours(soft_nms, *arguments)
+        assert torch.equal(compiled[1], own[1])
 
 
 # ---------------------------------------------------------------------- RoI align
