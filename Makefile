@@ -16,7 +16,7 @@ LINES = onedl upstream
 help:
 	@echo 'make demo           draw a data set, train UperNet with CoaT-Lite Small on it, show the result'
 	@echo 'make demo-det       the same with Mask R-CNN on drawn COCO images'
-	@echo 'make test           all tests, on the OneDL line and on upstream OpenMMLab'
+	@echo 'make test           all tests on the OneDL line, on upstream OpenMMLab those that depend on it'
 	@echo 'make test-onedl     tests on the OneDL line only (test-upstream: on the other, without ops, docs, benchmarks)'
 	@echo 'make test-compiled  detection and operators once more, with MMCV compiled (10 minutes each line, once)'
 	@echo 'make test-extras    export, the page in a browser, grad-cam, Captum, segmentation_models_pytorch'

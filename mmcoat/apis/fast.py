@@ -10,25 +10,22 @@ from mmcoat import runs
 from mmcoat.errors import UsageError
 from mmcoat.models.prepare import prepare_for_inference
 
-from .label_maps import is_segmentor, spare_memory
+from .label_maps import spare_memory
 from .models import DTYPES
 
 
-def ready(model: nn.Module, precision: str, prepare: bool, sparing: bool | None) -> nn.Module:
+def ready(model: nn.Module, precision: str, prepare: bool, sparing: bool) -> nn.Module:
     """Return the model that runs; ``model`` itself stays as it is.
 
     Args:
         model: In evaluation mode, on its device.
         precision: ``'fp32'``, ``'bf16'`` or ``'fp16'``.
         prepare: Cast, merge and pack its weights once.
-        sparing: Make label maps without scores at full size. None does so with segmentors on a CPU, where
-            it was measured to save time as well.
+        sparing: Make label maps without scores at full size.
 
     Raises:
         UsageError: ``sparing``, and the model is no segmentor.
     """
-    if sparing is None:
-        sparing = is_segmentor(model) and next(model.parameters()).device.type == 'cpu'
     if sparing:
         model = spare_memory(copy.copy(model))
     return prepare_for_inference(model, DTYPES[precision]) if prepare else model

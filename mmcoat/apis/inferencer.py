@@ -21,6 +21,7 @@ from mmcoat.visualization.overlays import palette_of
 from . import fast, hub, models, slices
 from .georeference import Georeference
 from .inputs import ImageError, Source, find_images, name_of
+from .label_maps import is_segmentor
 from .reading import ImageReader
 from .results import ClassificationResult, DetectionResult, Result, SegmentationResult
 from .tiles import TilePlan, segment_tiles
@@ -83,8 +84,11 @@ class Inferencer:
         self.model.to(self.device)
         if compile:
             getattr(self.model, 'module', self.model).backbone.compile()
+        on_cpu = self.device.type == 'cpu'
         if prepare is None:
-            prepare = self.device.type == 'cpu' and not compile
+            prepare = on_cpu and not compile
+        if spare_memory is None:
+            spare_memory = on_cpu and is_segmentor(self.model)
         self._fast = fast.ready(self.model, self.precision, prepare, spare_memory)
         self.transforms = models.pipeline(cfg)
         self.classes = tuple(meta.get('classes') or ())

@@ -114,10 +114,11 @@ def softnms(
     scores, kept = scores.clone(), []
     while len(left):
         best = scores.argmax()
-        dets[len(kept), :4] = boxes[left[best]]
+        box = left[best].clone()  # its place is overwritten below
+        dets[len(kept), :4] = boxes[box]
         dets[len(kept), 4] = scores[best]
-        kept.append(left[best].clone())
-        iou = _iou(boxes[left[best], None], boxes[left], offset)[0]
+        kept.append(box)
+        iou = _iou(boxes[box, None], boxes[left], offset)[0]
         scores = scores * _decay(iou, iou_threshold, sigma, method)
         # the first box takes the place of the best
         left[best], scores[best] = left[0], scores[0]

@@ -12,7 +12,7 @@ from mmengine.config import ConfigDict
 from benchmarks.memory import peak_memory
 from mmcoat.apis import label_maps
 from mmcoat.apis.fast import ready
-from mmcoat.apis.label_maps import spare_memory
+from mmcoat.apis.label_maps import is_segmentor, spare_memory
 from mmcoat.errors import UsageError
 
 pytest.importorskip('mmseg')
@@ -70,7 +70,7 @@ def test_groups_are_enlarged_as_the_whole_map_is(dtype, channels_last, threads):
     torch.set_num_threads(threads)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     try:
-        for classes in [*range(4, 22), 35, 150]:
+        for classes in [*range(4, 45), *range(63, 70), 150]:
             scores = torch.randn(2, classes, 8, 8, generator=torch.Generator().manual_seed(classes))
             scores = scores.to(dtype).contiguous(memory_format=layout)
             for size, align in itertools.product([(64, 60), (90, 70)], [False, True]):
@@ -167,7 +167,8 @@ def test_memory_of_the_groups():
 
 def test_others_stay_as_they_are():
     model = torch.nn.Linear(2, 2)
-    assert ready(model, 'fp32', prepare=False, sparing=None) is model
+    assert not is_segmentor(model) and is_segmentor(segmentor())
+    assert ready(model, 'fp32', prepare=False, sparing=False) is model
     with pytest.raises(UsageError, match='not for Linear'):
         ready(model, 'fp32', prepare=False, sparing=True)
 
@@ -175,7 +176,7 @@ def test_others_stay_as_they_are():
 def test_a_prepared_model_spares_memory_too():
     model, x = segmentor(19), torch.randn(1, 3, 64, 64)
     expected = labels(model, x, samples(1))[0]
-    fast = ready(model, 'fp32', prepare=True, sparing=None)
+    fast = ready(model, 'fp32', prepare=True, sparing=True)
     # the model itself stays as it is
     assert 'seg_logits' in model(x, samples(1), mode='predict')[0]
     found = fast(x, samples(1), mode='predict')[0]
