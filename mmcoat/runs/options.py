@@ -16,6 +16,7 @@ from mmcoat.errors import UsageError
 from .checks import check_channels, check_lengths, check_modes, named_datasets
 from .config import datasets
 from .distributed import join_processes
+from .evaluators import check_evaluators
 
 
 def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> None:
@@ -43,6 +44,7 @@ def set_run(cfg: Config, args: argparse.Namespace, stages: tuple[str, ...]) -> N
     join_processes(cfg)
     for dataset in datasets(cfg, stages):
         check_dataset(dataset)
+    check_evaluators(cfg, stages)
     check_labels(datasets(cfg, stages), cfg)
     if getattr(args, 'skip_broken', False):
         _skip_broken(cfg)

@@ -1,6 +1,5 @@
 """What stops an evaluation costs one line, and no checkpoint."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from mmengine.registry import HOOKS
 
 from mmcoat.checkpoints import read_checkpoint
 from tests.helpers import run_tool
-from tests.runs.common import detection_config, segmentation_config
+from tests.runs.common import segmentation_config
 
 pytest.importorskip('mmseg')
 FAULT = """
@@ -106,19 +105,3 @@ def test_a_test(monkeypatch, capfd, tmp_path, data):
         config.write_text(f'_base_ = {str(base)!r}\n{FAULT.format(fault)}')
         line = fails(monkeypatch, capfd, 'test', config, weights, '--work-dir', tmp_path / fault)
         assert f'{message} in ' in line
-
-
-def test_annotations_of_other_images(monkeypatch, capfd, tmp_path, coco):
-    """The evaluator's file is not the data set's."""
-    pytest.importorskip('mmdet')
-    data = shutil.copytree(coco, tmp_path / 'coco')
-    path = data / 'annotations' / 'instances_val2017.json'
-    content = json.loads(path.read_text())
-    content['images'], content['annotations'] = [], []
-    path.with_name('other.json').write_text(json.dumps(content))
-    more = f'val_evaluator = dict(ann_file={str(path.with_name("other.json"))!r})'
-    base = detection_config(tmp_path, data, iterations=4)
-    config = tmp_path / 'other.py'
-    config.write_text(f'_base_ = {str(base)!r}\n{more}\n')
-    line = fails(monkeypatch, capfd, 'train', config, '--work-dir', tmp_path / 'run')
-    assert 'CocoMetric fails in the evaluation: ' in line and 'are complete' in line
