@@ -49,6 +49,7 @@ def compare(function: str, tensors: list[Tensor], *args, rtol: float = 1e-9) -> 
     for module in (reference, plain):
         out = call(module, function, *args)
         out = out if isinstance(out, tuple | list) else (out,)
+        out = [torch.stack(o, -2) if isinstance(o, tuple) else o for o in out]  # q, k and v
         weights = [torch.linspace(-1, 1, o.numel(), dtype=o.dtype).view_as(o) for o in out]
         loss = sum((o * w).sum() for o, w in zip(out, weights, strict=True))
         results.append([*out, *torch.autograd.grad(loss, tensors)])
@@ -83,7 +84,7 @@ def any_processor(request, monkeypatch):
 
 @pytest.mark.usefixtures('both_ways')
 @pytest.mark.parametrize('width', WIDTHS)
-@pytest.mark.parametrize('size', [(1, 5, 7), (2, 6, 3), (1, 9, 10)])
+@pytest.mark.parametrize('size', [(1, 5, 7), (2, 6, 3), (1, 9, 10), (1, 40, 2)])
 def test_conv_attention(width, size):
     channels = HEADS * width
     qkv_cls, qkv = random(size[0], 1, 3, channels), random(*size, 3, channels)
@@ -246,12 +247,13 @@ def test_gradients_of_the_backbone(arch, arguments):
 
 
 @pytest.mark.usefixtures('both_ways', 'any_processor')
-def test_autocast_trains():
-    """Gradients under bfloat16 autocast have the direction of those in float32."""
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_autocast_trains(dtype):
+    """Gradients under autocast have the direction of those in float32."""
     model = CoaT('lite_tiny')
     x = torch.randn(2, 3, 64, 64)
     exact = backbone_results(model, 'plain', x)
-    with torch.autocast('cpu', torch.bfloat16):
+    with torch.autocast('cpu', dtype):
         low = backbone_results(model, 'plain', x)
         named = backbone_results(model, 'reference', x)
     flat = [torch.cat([t.float().flatten() for t in r[4:]]) for r in (exact, low, named)]

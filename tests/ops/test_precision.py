@@ -124,6 +124,32 @@ def test_keys_at_the_ends_of_the_range(dtype, shift, gradients):
     check_attention(attention_errors(inputs, dtype, gradients))
 
 
+@pytest.mark.parametrize(('size', 'width'), [((16, 16), 40), ((40, 40), 8)])
+@pytest.mark.parametrize('dtype', LOW)
+def test_gradients_of_attention(dtype, size, width):
+    """Of few and of many tokens, whose softmax is computed again in backward."""
+    inputs = draw(size, width, dtype)
+    upstream = torch.Generator().manual_seed(1)
+    weights = [
+        torch.randn(*shape, HEADS * width, generator=upstream).to(dtype)
+        for shape in ((1, 1), (1, *size))
+    ]
+    errors = []
+    for form, low in ((OFFICIAL, torch.float64), (OFFICIAL, dtype), (plain, dtype)):
+        leaves = [[t.to(low).requires_grad_() for t in group] for group in inputs]
+        outs = attend(form, *leaves)
+        loss = sum((o * w.to(low)).sum() for o, w in zip(outs, weights, strict=True))
+        found = torch.autograd.grad(loss, [t for group in leaves for t in group])
+        # queries, keys and values apart, because their sizes differ
+        errors.append([*found[0].unbind(-2), *found[1].unbind(-2), *found[2:]])
+    exact, *low = errors
+    official, ours = (root_mean_square_errors(found, exact) for found in low)
+    assert official.max() < 0.05
+    # of the class token there are few numbers, each rounded more often
+    assert (ours[:3] <= 3 * official[:3]).all()
+    assert (ours[3:] <= 1.5 * official[3:]).all()
+
+
 def test_position_encoding_under_autocast():
     """A residual inside the filter would round away the filter's digits."""
     generator = torch.Generator().manual_seed(0)

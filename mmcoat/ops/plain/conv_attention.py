@@ -22,30 +22,37 @@ def conv_attention(
     """
     weight, bias, groups = filters
     with no_autocast(weight):
-        if isinstance(qkv, Tensor) and not torch.compiler.is_compiling():
+        if torch.compiler.is_compiling():
+            return _forward(unbind(qkv_cls), unbind(qkv), weight, bias, num_heads, scale)[:2]
+        if isinstance(qkv, Tensor):
             dtype = compute_dtype(qkv)
             qkv_cls, qkv = qkv_cls.to(dtype), qkv.to(dtype)
-            if wants_gradient(qkv_cls, qkv, weight, bias):
-                if few_rows((qkv_cls[..., 0, :], qkv[..., 0, :])):
-                    return _joined(qkv_cls, qkv, filters, num_heads, scale)
-                return ConvAttention.apply(qkv_cls, qkv, weight, bias, groups, num_heads, scale)
-        return _forward(qkv_cls, qkv, weight, bias, num_heads, scale)[:2]
+        parts = *unbind(qkv_cls), *unbind(qkv)
+        if not wants_gradient(*parts, weight, bias):
+            return _forward(parts[:3], parts[3:], weight, bias, num_heads, scale)[:2]
+        if isinstance(qkv, Tensor) and few_rows((parts[0], parts[3])):
+            return _joined(qkv_cls, qkv, filters, num_heads, scale)
+        return ConvAttention.apply(*parts, weight, bias, groups, num_heads, scale)
 
 
-def _tokens(qkv: Qkv) -> list[Tensor]:
-    """Return queries, keys and values as (B, N, C), views."""
-    return [part.flatten(1, -2) for part in unbind(qkv)]
+def _tokens(parts: Sequence[Tensor]) -> list[Tensor]:
+    """Return each (B, ..., C) as (B, N, C), a view."""
+    return [part.flatten(1, -2) for part in parts]
 
 
 def _forward(qkv_cls, qkv, weight, bias, num_heads, scale):
+    """``qkv_cls`` and ``qkv`` are three tensors each, (B, 1, C) and (B, H, W, C)."""
     (q_cls, k_cls, v_cls), (q, k, v) = _tokens(qkv_cls), _tokens(qkv)
     keys, keys_cls, total, top = _exponentials(k, k_cls)
+    early = k.dtype == torch.float16  # else a sum over many tokens could overflow
+    if early:
+        keys, keys_cls = keys / total, keys_cls / total
     context = heads.contract(keys, v, num_heads)
     context = context + heads.contract(keys_cls, v_cls, num_heads)
-    context = context / heads.split(total, num_heads).transpose(-1, -2)
+    if not early:
+        context = context / _by_key(total, num_heads)
     out = heads.apply(q, scale * context)
-    v_map = unbind(qkv)[2]
-    encoded = _convolve(v_map, weight.to(v_map.dtype), bias.to(v_map.dtype))
+    encoded = _convolve(qkv[2], weight.to(v.dtype), bias.to(v.dtype))
     if torch.is_grad_enabled():
         out = out + q * encoded.flatten(1, 2)
     else:
@@ -54,16 +61,21 @@ def _forward(qkv_cls, qkv, weight, bias, num_heads, scale):
     return out_cls, out.view(encoded.shape), top, total, context
 
 
+def _by_key(x: Tensor, num_heads: int) -> Tensor:
+    """(B, 1, C), one value for each channel of keys -> (B, heads, Ch, 1), a view, for a context's rows."""
+    return heads.split(x, num_heads).transpose(-1, -2)
+
+
 # Sums of exponentials within these limits are far from both ends of float32's (and bfloat16's) range.
 _SAFE_SUMS = (1e-15, 1e20)
 
 
-def _exponentials(k: Tensor, k_cls: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _exponentials(k: Tensor, k_cls: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Return ``exp(k - top)`` of the image tokens and the class token, their sum over tokens, and ``top``.
 
     ``top`` (B, 1, C) only keeps exp() in range and cancels in the quotient, so no gradient passes through it.
-    On a CPU it is zero if the sums show that no maximum is needed, because finding maxima is a slow pass
-    there.
+    On a CPU it is None, for 0, if the sums show that no maximum is needed, because finding maxima is a slow
+    pass there.
     """
     in_place = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
     if in_place and k.device.type == 'cpu' and k.dtype in (torch.float32, torch.bfloat16):
@@ -73,14 +85,11 @@ def _exponentials(k: Tensor, k_cls: Tensor) -> tuple[Tensor, Tensor, Tensor, Ten
         total = weight.sum(1, keepdim=True) + weight_cls
         low, high = total.aminmax()
         if _SAFE_SUMS[0] < low and high < _SAFE_SUMS[1]:
-            return weight, weight_cls, total, torch.zeros_like(total)
+            return weight, weight_cls, total, None
     top = torch.maximum(k.detach().amax(1, keepdim=True), k_cls.detach())
     weight, weight_cls = k - top, k_cls - top
     weight, weight_cls = (weight.exp_() if in_place else weight.exp()), weight_cls.exp()
-    total = weight.sum(1, keepdim=True) + weight_cls
-    if k.dtype == torch.float16:  # a sum over many tokens would overflow
-        weight, weight_cls, total = weight / total, weight_cls / total, torch.ones_like(total)
-    return weight, weight_cls, total, top
+    return weight, weight_cls, weight.sum(1, keepdim=True) + weight_cls, top
 
 
 def _convolve(v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -136,17 +145,19 @@ def _filter_grad(grad: Tensor, x: Tensor, window: int) -> Tensor:
         window: Window size, odd; the convolution was padded by half of it.
     """
     pad, (batch, channels, height, width) = window // 2, grad.shape
-    if height * width <= _GRAD_AS_FILTER:
+    if (
+        height * width <= _GRAD_AS_FILTER or width < pad
+    ):  # or more columns would be cut off than there are
         count = batch * channels
         framed = F.pad(x, (pad, pad, pad, pad)).reshape(1, count, height + 2 * pad, width + 2 * pad)
         each = F.conv2d(framed, grad.reshape(count, 1, height, width), groups=count)
         return each.view(batch, channels, 1, window, window).sum(0)
     grad = grad.contiguous(memory_format=torch.channels_last)
-    x = F.pad(x, (pad, pad))
     columns = []
     for start in range(0, window, 3):
         count = min(3, window - start)
-        part = x[..., start : start + width + count - 1]
+        # the columns of x, with its padding, that these columns of the window see; negative numbers cut off
+        part = F.pad(x, (pad - start, start + count - 1 - pad))
         part = part.contiguous(memory_format=torch.channels_last)
         shape = part.new_empty(channels, 1, window, count)
         columns.append(_conv_backward(grad, part, shape, [False, True, False], (pad, 0))[1])
@@ -199,60 +210,61 @@ class ConvAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, qkv_cls, qkv, weight, bias, groups, num_heads, scale):
+    def forward(ctx, q_cls, k_cls, v_cls, q, k, v, weight, bias, groups, num_heads, scale):
+        qkv_cls, qkv = (q_cls, k_cls, v_cls), (q, k, v)
         out_cls, out, top, total, context = _forward(qkv_cls, qkv, weight, bias, num_heads, scale)
-        ctx.save_for_backward(qkv_cls, qkv, weight, bias, top, total, context)
+        ctx.save_for_backward(*qkv_cls, *qkv, weight, bias, top, total, context)
         ctx.groups, ctx.num_heads, ctx.scale = groups, num_heads, scale
         return out_cls, out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_out_cls, grad_out):
-        qkv_cls, qkv, weight, bias, top, total, context = ctx.saved_tensors
-        with no_autocast(qkv):
-            q, v = qkv[..., 0, :], qkv[..., 2, :].contiguous()
+        *qkv, weight, bias, top, total, context = ctx.saved_tensors
+        with no_autocast(weight):
+            q, v = qkv[3], qkv[5].contiguous()
             low, low_bias = weight.to(v.dtype), bias.to(v.dtype)
-            encoded = _convolve(v, low, low_bias)
+            encoded = _convolve(v, low, low_bias).flatten(1, 2)
             grad_v, *grad_filters = _convolve_backward(grad_out * q, v, low, ctx.groups)
-            # (B, H, W, C) -> (B, N, C)
-            encoding = encoded.mul_(grad_out).flatten(1, 2), grad_v.flatten(1, 2)
             grads_out = grad_out_cls.contiguous(), grad_out.flatten(1, 2)
-            parts = [_tokens(qkv_cls), _tokens(qkv)]
+            parts = _tokens(qkv)
             grad_context = ctx.scale * sum(
-                heads.contract(part[0], grad, ctx.num_heads)
-                for part, grad in zip(parts, grads_out, strict=True)
+                heads.contract(query, grad, ctx.num_heads)
+                for query, grad in zip((parts[0], parts[3]), grads_out, strict=True)
             )
             softmax = top, total, context, grad_context
-            grad_cls = _backward_tokens(parts[0], grads_out[0], *softmax, ctx.scale)
-            grad = _backward_tokens(parts[1], grads_out[1], *softmax, ctx.scale, encoding)
-        grads = grad_cls.view(qkv_cls.shape), grad.view(qkv.shape)
+            grads = [
+                *_backward_tokens(parts[:3], grads_out[0], *softmax, ctx.scale),
+                *_backward_tokens(parts[3:], grads_out[1], *softmax, ctx.scale),
+            ]
+            # what the position encoding adds
+            grads[3].addcmul_(encoded, grads_out[1])
+            grads[5].add_(grad_v.flatten(1, 2))
+        grads = [grad.view(part.shape) for grad, part in zip(grads, qkv, strict=True)]
         grad_weight, grad_bias = grad_filters
         return *grads, grad_weight.to(weight.dtype), grad_bias.to(bias.dtype), None, None, None
 
 
-def _backward_tokens(
-    qkv, grad_out, top, total, context, grad_context, scale, encoding=None
-) -> Tensor:
-    """Return the gradient of (q, k, v) of some tokens, (B, N, 3, C).
+def _backward_tokens(qkv, grad_out, top, total, context, grad_context, scale) -> list[Tensor]:
+    """Return the gradients of queries, keys and values of some tokens, three (B, N, C).
 
     Args:
         qkv: Three (B, N, C).
         grad_out: Gradient of the result, (B, N, C).
-        top: Maximum of the keys, (B, 1, C).
+        top: Maximum of the keys, (B, 1, C); None for 0.
         total: Sum of the exponentials, (B, 1, C).
         context: ``softmax(K)^T V``, (B, heads, Ch, Ch).
         grad_context: Its gradient.
         scale: Factor of the result.
-        encoding: Terms that the position encoding adds to the gradients of q and v, each (B, N, C).
     """
-    q, k, v = qkv
-    grad = q.new_empty(q.shape[0], q.shape[1], 3, q.shape[2])
-    grad_q, grad_k, grad_v = grad.unbind(-2)
-    weight = (k - top).exp_().div_(total)
+    _, k, v = qkv
     product = (context * grad_context).sum(-1).flatten(1).unsqueeze(1)  # (B, 1, C)
-    extra_q, extra_v = encoding or (0, 0)
-    torch.add(heads.apply(grad_out, scale * context.transpose(-1, -2)), extra_q, out=grad_q)
-    torch.add(heads.apply(weight, grad_context), extra_v, out=grad_v)
-    inner = heads.apply(v, grad_context.transpose(-1, -2))
-    torch.mul(weight, inner.sub_(product), out=grad_k)
-    return grad
+    weight = k.exp() if top is None else (k - top).exp_()
+    if k.dtype == torch.float16:
+        weight /= total
+    else:  # a division of small matrices instead of a pass over the tokens
+        grad_context = grad_context / _by_key(total, context.shape[1])
+        product = product / total
+    grad_q = heads.apply(grad_out, scale * context.transpose(-1, -2))
+    grad_k = heads.apply(v, grad_context.transpose(-1, -2)).sub_(product).mul_(weight)
+    return [grad_q, grad_k, heads.apply(weight, grad_context)]

@@ -51,7 +51,7 @@ def norm_qkv(
 ) -> tuple[Qkv, ...]:
     """Return queries, keys and values of the normed tokens; see ``reference.norm_qkv``.
 
-    Without gradients, the results for many tokens are three tensors instead of one.
+    On a CPU the results for many tokens are three tensors instead of one, in training on any device.
     """
     dtype = compute_dtype(tokens[0])
     if torch.compiler.is_compiling():
@@ -69,9 +69,7 @@ def norm_qkv(
         return map_rows(lambda x: reference.norm_qkv((x,), *norm, weight, bias)[0], tokens)
     with no_autocast(tokens[0]):
         if training:
-            norm = gamma, beta, eps
-            qkv = tuple(NormLinear.apply(x, *norm, weight, bias, dtype) for x in tokens)
-            return tuple(x.unflatten(-1, (3, -1)) for x in qkv)
+            return tuple(NormQkv.apply(x, gamma, beta, eps, weight, bias, dtype) for x in tokens)
         if not isinstance(weight, PackedQkv):
             weight = weight.to(dtype)
             weight = PackedQkv(weight, weight.chunk(3))
@@ -92,7 +90,7 @@ def unbind(qkv: Qkv) -> tuple[Tensor, Tensor, Tensor]:
     return qkv if isinstance(qkv, tuple) else qkv.unbind(-2)
 
 
-class NormLinear(torch.autograd.Function):
+class NormQkv(torch.autograd.Function):
     """Keep the input and the norm's statistics."""
 
     @staticmethod
@@ -100,19 +98,23 @@ class NormLinear(torch.autograd.Function):
         normed, mean, rstd = layer_norm(x, gamma, beta, eps)
         ctx.save_for_backward(x, gamma, beta, mean, rstd, weight, bias)
         ctx.eps, ctx.dtype = eps, dtype
-        return linear(normed.to(dtype), weight.to(dtype), bias.to(dtype))
+        normed, parts = normed.to(dtype), (weight.to(dtype).chunk(3), bias.to(dtype).chunk(3))
+        return tuple(linear(normed, w, b) for w, b in zip(*parts, strict=True))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad):
+    def backward(ctx, *grads):
         x, gamma, beta, mean, rstd, weight, bias = ctx.saved_tensors
-        grad = rows(grad)
+        grads = [rows(grad) for grad in grads]
         with no_autocast(x):
             grad_weight = grad_bias = None
             if ctx.needs_input_grad[4]:
                 normed = rows(layer_norm(x, gamma, beta, ctx.eps)[0]).to(ctx.dtype)
-                grad_weight = (normed.t() @ grad).t().to(weight.dtype)
-                grad_bias = grad.sum(0).to(bias.dtype)
-            grad_normed = (grad @ weight.to(ctx.dtype)).view(x.shape)
-            grads = layer_norm_backward(grad_normed, x, mean, rstd, gamma, beta)
-        return *grads, None, grad_weight, grad_bias, None
+                grad_weight = torch.cat([grad.t() @ normed for grad in grads]).to(weight.dtype)
+                grad_bias = torch.cat([grad.sum(0) for grad in grads]).to(bias.dtype)
+            parts = weight.to(ctx.dtype).chunk(3)
+            grad_normed = grads[0] @ parts[0]
+            for grad, part in zip(grads[1:], parts[1:], strict=True):
+                grad_normed.addmm_(grad, part)
+            norm = layer_norm_backward(grad_normed.view(x.shape), x, mean, rstd, gamma, beta)
+        return *norm, None, grad_weight, grad_bias, None
