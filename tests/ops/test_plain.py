@@ -167,10 +167,11 @@ def test_norm_mlp_in_chunks(monkeypatch, drops):
     monkeypatch.setattr(common, 'JOINED_ROWS', 0)
     monkeypatch.setattr(norm_mlp, '_CHUNK_VALUES', 1)  # the smallest chunks: 256 tokens
     f32 = dict(dtype=torch.float32)
-    x, gamma, beta = random(3, 23, 9, 24, **f32), random(24, **f32), random(24, **f32)
+    x, gamma, beta = random(3, 47, 7, 24, **f32), random(24, **f32), random(24, **f32)
     weights = random(96, 24, **f32), random(24, 96, **f32)
     biases = random(96, **f32), random(24, **f32)
-    assert len(norm_mlp._chunks(x.view(-1, 24), 96, torch.float32)) == 3
+    chunks = norm_mlp._chunks(x.view(-1, 24), 96, torch.float32)
+    assert [len(range(987)[chunk]) for chunk in chunks] == [247, 247, 247, 246]
     tensors = [x, gamma, beta, *weights, *biases]
     for tensor in weights:
         tensor.data *= 0.2

@@ -100,10 +100,12 @@ def _convolve(v: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return out.permute(0, 2, 3, 1).contiguous()
 
 
-# Tokens of a map up to which one filter gradient for all windows is faster than one for each window, and
-# up to which a convolution with the gradient as its filter is faster; both measured on a CPU.
-_ONE_BANK = 1024
+# All measured on a CPU. Values of a map up to which one filter gradient for all windows is faster than one
+# for each; tokens up to which a convolution with the gradient as its filter is faster; columns of a window
+# whose gradients are computed at a time, (first, number): the middle ones need no copy of the map.
+_ONE_BANK = 3 * 2**19
 _GRAD_AS_FILTER = 64
+_COLUMNS = {5: ((0, 3), (3, 2)), 7: ((0, 2), (2, 3), (5, 2))}
 
 
 def _convolve_backward(
@@ -123,10 +125,9 @@ def _convolve_backward(
     grad_v = _conv_backward(grad, v, weight, [True, False, False], padding)[0].permute(0, 2, 3, 1)
     # in float32: oneDNN is far slower with bfloat16 here
     total = torch.promote_types(torch.float32, v.dtype)
-    if v.shape[2] * v.shape[3] <= _ONE_BANK:
-        groups = (
-            (v.shape[1], largest),
-        )  # gradients beyond a window are dropped where it was padded
+    if v.numel() <= _ONE_BANK:
+        # gradients beyond a window are dropped where it was padded
+        groups = ((v.shape[1], largest),)
     sizes = [channels for channels, _ in groups]
     parts = zip(grad.to(total).split(sizes, 1), v.to(total).split(sizes, 1), groups, strict=True)
     framed = [F.pad(_filter_grad(g, x, k), [(largest - k) // 2] * 4) for g, x, (_, k) in parts]
@@ -136,7 +137,7 @@ def _convolve_backward(
 def _filter_grad(grad: Tensor, x: Tensor, window: int) -> Tensor:
     """Return the gradient of depthwise filters (C, 1, window, window).
 
-    Three columns of the window at a time, because for more columns oneDNN is ten times as slow. On tiny maps
+    At most three columns of the window at a time, because for more oneDNN is ten times as slow. On tiny maps
     even these take longer than a depthwise convolution of ``x`` with ``grad`` as its filters.
 
     Args:
@@ -154,14 +155,33 @@ def _filter_grad(grad: Tensor, x: Tensor, window: int) -> Tensor:
         return each.view(batch, channels, 1, window, window).sum(0)
     grad = grad.contiguous(memory_format=torch.channels_last)
     columns = []
-    for start in range(0, window, 3):
-        count = min(3, window - start)
-        # the columns of x, with its padding, that these columns of the window see; negative numbers cut off
-        part = F.pad(x, (pad - start, start + count - 1 - pad))
+    for start, count in _COLUMNS.get(
+        window, [(i, min(3, window - i)) for i in range(0, window, 3)]
+    ):
+        left, right = (
+            pad - start,
+            start + count - 1 - pad,
+        )  # zero columns beside what these columns see
+        sides = left if left == right else 0  # equal ones are left to the convolution
+        part = x if sides else _framed(x, left, right)
         part = part.contiguous(memory_format=torch.channels_last)
         shape = part.new_empty(channels, 1, window, count)
-        columns.append(_conv_backward(grad, part, shape, [False, True, False], (pad, 0))[1])
+        columns.append(_conv_backward(grad, part, shape, [False, True, False], (pad, sides))[1])
     return torch.cat(columns, -1)
+
+
+def _framed(x: Tensor, left: int, right: int) -> Tensor:
+    """Return ``x`` (B, C, H, W) with zero columns beside it, channels last; negative numbers cut columns off.
+
+    Only these columns are zeroed, where PyTorch's pad fills the whole result first.
+    """
+    batch, channels, height, width = x.shape
+    out = x.new_empty(batch, height, width + left + right, channels).permute(0, 3, 1, 2)
+    before, after = max(left, 0), max(right, 0)
+    out[..., :before] = 0
+    out[..., out.shape[-1] - after :] = 0
+    out[..., before : out.shape[-1] - after] = x[..., max(-left, 0) : width - max(-right, 0)]
+    return out
 
 
 def _conv_backward(
