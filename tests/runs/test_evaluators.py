@@ -103,6 +103,13 @@ def test_no_annotations(own):
         check(config, data / 'broken.json')
 
 
+def test_the_data_set_has_no_annotations(own):
+    """This is said elsewhere."""
+    data, config = own
+    path = other_file(data, lambda n, entry: dict(id=9000 + n))
+    check(config, path, **{'val_dataloader.dataset.ann_file': 'none.json'})
+
+
 def test_a_training_does_not_begin(own, monkeypatch, capfd, tmp_path):
     data, base = own
     path = other_file(data, lambda n, entry: dict(file_name=f'other_{n}.jpg'))
