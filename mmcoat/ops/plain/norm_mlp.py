@@ -76,7 +76,7 @@ def _chunks(x: Tensor, hidden: int, dtype: torch.dtype) -> list[slice]:
     """Return slices of the rows of ``x`` (N, C); one slice of all rows if chunks would not help."""
     count = x.shape[0]
     step = max(256, _CHUNK_VALUES // hidden)
-    if x.device.type != 'cpu' or dtype != torch.float32 or count < 2 * step:
+    if x.device.type != 'cpu' or dtype.itemsize < 4 or count < 2 * step:
         return [slice(0, count)]
     step = -(-count // round(count / step))  # equal chunks, or the last could be a single row
     return [slice(start, start + step) for start in range(0, count, step)]
