@@ -10,12 +10,10 @@ from mmengine.config import Config
 
 from mmcoat.errors import UsageError
 
-from .walk import datasets, type_name
+from .walk import datasets, dicts, type_name
 
-METRICS = (
-    'CocoMetric',
-    'CocoPanopticMetric',
-)  # of MMDetection; each reads an ``ann_file`` of its own
+# of MMDetection; each reads an ``ann_file`` of its own
+METRICS = ('CocoMetric', 'CocoPanopticMetric')
 Images = dict[Any, str]
 
 
@@ -27,12 +25,12 @@ def check_evaluators(cfg: Config, splits: tuple[str, ...]) -> None:
 
     Args:
         cfg: The config of the run.
-        splits: Which of ``val`` and ``test`` are run.
+        splits: Parts of the run, ``train``, ``val`` or ``test``; a training has no evaluator.
 
     Raises:
         UsageError: The file is not there or cannot be read, or its images are others.
     """
-    for split in (split for split in ('val', 'test') if split in splits):
+    for split in splits:
         given = [_annotations(dataset) for dataset in datasets(cfg, (split,))]
         if not given or None in given:
             continue  # not all of the images are in a file that is read here
@@ -46,7 +44,7 @@ def _annotations(dataset: Mapping[str, Any]) -> str | None:
 
 
 def _files(evaluators: Any) -> Iterator[str]:
-    for part in evaluators if isinstance(evaluators, list | tuple) else [evaluators]:
+    for part in dicts(evaluators):
         if type_name(part) in METRICS and part.get('ann_file') and '://' not in part['ann_file']:
             yield part['ann_file']
 

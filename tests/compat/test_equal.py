@@ -33,12 +33,6 @@ class Ours:
         self.__dict__.update(OPERATORS)
 
 
-@pytest.fixture(autouse=True)
-def same_draws_each_time():
-    """A failure can be seen again."""
-    torch.manual_seed(0)
-
-
 @pytest.fixture
 def ours(monkeypatch) -> Callable:
     """Return a function that calls another with the compiled operators, then with ours."""

@@ -61,11 +61,6 @@ def compare(function: str, tensors: list[Tensor], *args, rtol: float = 1e-9) -> 
     torch.testing.assert_close(results[1], results[0], rtol=rtol, atol=rtol)
 
 
-@pytest.fixture(autouse=True)
-def seed():
-    torch.manual_seed(0)
-
-
 @pytest.fixture(params=['few tokens', 'many tokens'])
 def both_ways(request, monkeypatch):
     """Maps of a test are small, so what runs for few tokens; the second time what runs for many."""
